@@ -102,9 +102,7 @@ class Writer(Protocol):
 class TransactionalWriter(Protocol):
     """The one producer of a transactional id; making it fences every older one."""
 
-    async def transact(
-        self, records: Sequence[Outgoing], offsets: Mapping[Place, int], group: str
-    ) -> None:
+    async def transact(self, records: Sequence[Outgoing], offsets: Mapping[Place, int], group: str) -> None:
         """Write all records and commit ``offsets`` of ``group`` in one transaction.
 
         Raises ``Fenced``; ``NotPermitted`` or ``ComityError(record-too-large)`` after the transaction was surely

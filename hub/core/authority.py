@@ -163,7 +163,9 @@ class TrustView:
         if self.freshness.number > newest.number:
             raise Held("trust-list-behind", "A newer trust list was announced and is not here yet.")
         if now_ms > newest.next_update_ms:
-            raise Held("trust-list-expired", "The trust list has passed its nextUpdate; the secretariat must sign a new one.")
+            raise Held(
+                "trust-list-expired", "The trust list has passed its nextUpdate; the secretariat must sign a new one."
+            )
         return newest
 
     def at(self, number: int) -> TrustList:

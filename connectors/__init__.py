@@ -1,0 +1,1 @@
+"""In the State's own house: keys never leave it."""

@@ -1,0 +1,1 @@
+"""The folder contract for national systems."""

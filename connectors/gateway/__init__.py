@@ -1,0 +1,1 @@
+"""Durable outbox and inbox, and the loops between them."""

@@ -1,0 +1,1 @@
+"""Comity: the hub."""

@@ -1,0 +1,1 @@
+"""How it is signed and checked: suites, manifest, JOSE codec, trust list. `cryptography` only."""

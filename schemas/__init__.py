@@ -1,0 +1,1 @@
+"""The contract, for any language: specifications, JSON Schemas, AsyncAPI, test vectors."""
