@@ -63,6 +63,14 @@ class Reader(Protocol):
         """Read on from ``offset``."""
         ...
 
+    def position(self, place: Place) -> int:
+        """The offset that is read next.
+
+        It moves past aborted records and transaction markers too, once ``fetch`` has met them: a place is read to its
+        end when its position reaches ``end_offsets`` (``hub.adapters.reading.read_to_end``).
+        """
+        ...
+
     def pause(self, place: Place) -> None:
         """Fetch nothing from ``place`` until ``resume``."""
         ...
@@ -76,7 +84,11 @@ class Reader(Protocol):
         ...
 
     async def end_offsets(self) -> Mapping[Place, int]:
-        """The offset after the last readable record, per assigned place."""
+        """The offset up to which everything is decided, per assigned place.
+
+        It is the first offset of an open transaction, else the log's end. Transaction markers take offsets, so that
+        the last readable record may lie further back.
+        """
         ...
 
     async def close(self) -> None:
