@@ -96,3 +96,13 @@ class LedgerRecord:
     n: int
     time_ms: int
     entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A ledger record as it was read; ``digest`` is of the value's bytes: a repeat of a number must be the same bytes."""
+
+    partition: int
+    offset: int
+    digest: Digest
+    record: LedgerRecord
