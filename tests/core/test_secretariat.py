@@ -15,6 +15,7 @@ CLASSICAL, LATTICE, INBOX = KeyId(sha256(b"ed")), KeyId(sha256(b"ml")), KeyId(sh
 
 
 def authority(name: str = "xa-moj") -> Authority:
+    """An authority with two signing keys and one inbox key."""
     return Authority(
         id=AuthorityId(name),
         name="Ministry of Justice of Xa",
@@ -31,6 +32,7 @@ def authority(name: str = "xa-moj") -> Authority:
 
 @pytest.fixture
 def first() -> TrustList:
+    """List 1, without authorities."""
     return TrustList(
         deployment=sha256(b"deployment"),
         number=1,
@@ -45,6 +47,7 @@ def first() -> TrustList:
 
 @pytest.fixture
 def second(first: TrustList) -> TrustList:
+    """List 2, which names xa-moj."""
     return secretariat.admit(first, authority(), now_ms=START_MS, next_update_ms=NEXT_MS)
 
 
@@ -52,9 +55,9 @@ def test_admission_makes_the_next_number_and_changes_nothing_else(first: TrustLi
     """Deployment, counts and hub keys stay; authorities are in the order of their ids."""
     one = secretariat.admit(first, authority("xb-pgo"), now_ms=NOW_MS, next_update_ms=NEXT_MS)
     two = secretariat.admit(one, authority(), now_ms=NOW_MS, next_update_ms=NEXT_MS)
-    assert (3, NOW_MS, NEXT_MS, ["xa-moj", "xb-pgo"]) == (
+    assert (
         two.number, two.issued_ms, two.next_update_ms, list(two.authorities),
-    )  # fmt: skip
+    ) == (3, NOW_MS, NEXT_MS, ["xa-moj", "xb-pgo"])  # fmt: skip
     assert (first.deployment, 2, 4, first.hub_keys) == (two.deployment, two.shards, two.ledger_partitions, two.hub_keys)
 
 
@@ -75,11 +78,11 @@ def test_a_revoked_authority_keeps_its_history(second: TrustList) -> None:
     """Before the revocation the authority was active and its keys in force; from then on neither."""
     gone = secretariat.revoke_authority(second, XA, now_ms=NOW_MS, next_update_ms=NEXT_MS, suspect_since_ms=3_000)
     member = gone.authorities[XA]
-    assert (Status.ACTIVE, Status.REVOKED) == (member.status_at(NOW_MS - 1), member.status_at(NOW_MS))
-    assert [True, True] == [key.in_force(NOW_MS - 1) for key in member.signing]
-    assert [False, False] == [key.in_force(NOW_MS) for key in member.signing]
-    assert [3_000, 3_000] == [key.suspect_since_ms for key in member.signing]
-    assert () == member.keys_in_force(KeyUse.INBOX, NOW_MS + 1)
+    assert (member.status_at(NOW_MS - 1), member.status_at(NOW_MS)) == (Status.ACTIVE, Status.REVOKED)
+    assert [key.in_force(NOW_MS - 1) for key in member.signing] == [True, True]
+    assert [key.in_force(NOW_MS) for key in member.signing] == [False, False]
+    assert [key.suspect_since_ms for key in member.signing] == [3_000, 3_000]
+    assert member.keys_in_force(KeyUse.INBOX, NOW_MS + 1) == ()
 
 
 def test_a_revoked_authority_is_not_revoked_again(second: TrustList) -> None:
@@ -93,16 +96,17 @@ def test_one_signing_key_is_revoked_and_its_date_never_moves_on(second: TrustLis
     """The other key stays in force; a later revocation of the same key keeps the first date."""
     gone = secretariat.revoke_key(second, XA, CLASSICAL, now_ms=NOW_MS, next_update_ms=NEXT_MS, suspect_since_ms=7)
     again = secretariat.revoke_key(gone, XA, CLASSICAL, now_ms=NOW_MS + 9, next_update_ms=NEXT_MS)
-    assert [(NOW_MS, 7), (None, None)] == [
-        (key.revoked_ms, key.suspect_since_ms) for key in again.authorities[XA].signing
+    assert [(key.revoked_ms, key.suspect_since_ms) for key in again.authorities[XA].signing] == [
+        (NOW_MS, 7),
+        (None, None),
     ]
 
 
 def test_an_encryption_key_ends(second: TrustList) -> None:
     """Nobody may seal to an ended key."""
     gone = secretariat.revoke_key(second, XA, INBOX, now_ms=NOW_MS, next_update_ms=NEXT_MS)
-    assert [NOW_MS] == [key.until_ms for key in gone.authorities[XA].encryption]
-    assert [None, None] == [key.revoked_ms for key in gone.authorities[XA].signing]
+    assert [key.until_ms for key in gone.authorities[XA].encryption] == [NOW_MS]
+    assert [key.revoked_ms for key in gone.authorities[XA].signing] == [None, None]
 
 
 def test_unknown_names_are_told(second: TrustList) -> None:

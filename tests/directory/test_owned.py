@@ -13,12 +13,14 @@ from hub.errors import UsageError
 
 @pytest.fixture
 def loose_umask():
+    """A umask that takes nothing away."""
     before = os.umask(0)
     yield
     os.umask(before)
 
 
 def mode(path: Path) -> int:
+    """The permission bits."""
     return path.stat().st_mode & 0o777
 
 
@@ -26,8 +28,8 @@ def test_a_new_file_and_its_folders_are_the_owners_alone(tmp_path: Path, loose_u
     """Under umask 0 a file is 0600 and every folder that was made for it 0700."""
     path = tmp_path / "hub" / "keys" / "router.json"
     owned.write_new(path, b"key")
-    assert (0o600, 0o700, 0o700) == (mode(path), mode(path.parent), mode(path.parent.parent))
-    assert b"key" == owned.read_private(path)
+    assert (mode(path), mode(path.parent), mode(path.parent.parent)) == (0o600, 0o700, 0o700)
+    assert owned.read_private(path) == b"key"
 
 
 def test_a_strict_umask_does_no_harm(tmp_path: Path) -> None:
@@ -37,7 +39,7 @@ def test_a_strict_umask_does_no_harm(tmp_path: Path) -> None:
         owned.write_new(tmp_path / "a" / "file", b"key")
     finally:
         os.umask(before)
-    assert (0o600, 0o700) == (mode(tmp_path / "a" / "file"), mode(tmp_path / "a"))
+    assert (mode(tmp_path / "a" / "file"), mode(tmp_path / "a")) == (0o600, 0o700)
 
 
 def test_nothing_is_written_over(tmp_path: Path) -> None:
@@ -46,7 +48,7 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     owned.write_new(path, b"first")
     with pytest.raises(UsageError, match="file-exists"):
         owned.write_new(path, b"second")
-    assert b"first" == path.read_bytes()
+    assert path.read_bytes() == b"first"
     assert [path] == list(tmp_path.iterdir())
 
 
