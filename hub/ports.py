@@ -6,8 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from hub.core.ids import KeyId
 from hub.core.records import Outgoing, Place, Position, Record
+from hub.core.signing import Signer
+
+__all__ = [
+    "BrokerIdentity",
+    "Bus",
+    "Chance",
+    "Clock",
+    "Membership",
+    "Reader",
+    "Signer",
+    "TransactionalWriter",
+    "Writer",
+]
 
 
 class Clock(Protocol):
@@ -23,29 +35,6 @@ class Chance(Protocol):
 
     def bytes(self, count: int) -> bytes:
         """``count`` random bytes."""
-        ...
-
-
-class Signer(Protocol):
-    """One private key, wherever it lives. A hardware module implements this too."""
-
-    @property
-    def key(self) -> KeyId:
-        """The key's id in the trust list."""
-        ...
-
-    @property
-    def algorithm(self) -> str:
-        """Its JOSE algorithm."""
-        ...
-
-    @property
-    def certificate_digest(self) -> str | None:
-        """``x5t#S256`` of its certificate, or None for a key without one."""
-        ...
-
-    def sign(self, message: bytes) -> bytes:
-        """The raw signature in its JOSE form."""
         ...
 
 
