@@ -58,7 +58,7 @@ class Clock:
     started_ms: int
     due_ms: int
     state: ClockState = ClockState.RUNNING
-    stopped_ms: int | None = None
+    stopped_ms: int | None = None  # since when it does not run: stopped, or paused (log time)
     warned: tuple[int, ...] = ()  # shares of the time, in percent, that a warning went out for
     overdue_due_ms: int | None = None  # the due time that the overdue flag was raised for
     met: Flag | None = None
@@ -102,10 +102,18 @@ def apply(clock: Clock | None, operation: ClockOperation, author: Author) -> Clo
     state = TRANSITIONS.get((clock.state, operation.verb))
     if state is None:
         return Ignored(operation.clock, "clock-state")
-    due_ms = clock.due_ms if operation.due_ms is None else operation.due_ms
     if operation.verb is ClockVerb.STOP:
         return _stop(clock, author.time_ms)
-    return replace(clock, state=state, due_ms=due_ms, warned=() if due_ms != clock.due_ms else clock.warned)
+    if operation.verb is ClockVerb.PAUSE:
+        return replace(clock, state=state, stopped_ms=author.time_ms)
+    due_ms = clock.due_ms if operation.due_ms is None else operation.due_ms
+    return replace(
+        clock,
+        state=state,
+        due_ms=due_ms,
+        stopped_ms=clock.stopped_ms if state is ClockState.PAUSED else None,
+        warned=clock.warned if due_ms == clock.due_ms else (),
+    )
 
 
 def _start(operation: ClockOperation, author: Author) -> Clock:
@@ -133,7 +141,9 @@ def _allowed(clock: Clock, verb: ClockVerb, author: Author) -> bool:
 
 
 def _stop(clock: Clock, time_ms: int) -> Clock:
-    late = clock.state is ClockState.RUNNING and time_ms > clock.due_ms
+    # A pause keeps an answer in time only if it came in time: else who owes could pause an overdue clock and answer.
+    ran_until_ms = time_ms if clock.stopped_ms is None else clock.stopped_ms
+    late = ran_until_ms > clock.due_ms
     met = Flag.MET_LATE if late else Flag.MET if clock.overdue_due_ms == clock.due_ms else None
     return replace(clock, state=ClockState.STOPPED, stopped_ms=time_ms, met=met)
 
