@@ -8,7 +8,8 @@ from typing import Final
 
 from hub.errors import Refused
 
-TIME_PATTERN: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{3})?Z$"
+# Hour 24 is left out: some versions of Python read it as the next day.
+TIME_PATTERN: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(\.[0-9]{3})?Z$"
 _TIME: Final = re.compile(TIME_PATTERN.replace("$", r"\Z"), re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
