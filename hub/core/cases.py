@@ -7,7 +7,7 @@ authentic leaves no trace in a case, only in a count of its topic's owner; (4) a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
@@ -285,34 +285,44 @@ class Case:
     flags: tuple[FlagEntry, ...]
     ignored: tuple[IgnoredEntry, ...]
 
-    def levels(self, message: CaseMessage) -> dict[Level, int]:
-        """The levels of acknowledgement that a message reached, in order, with the log's times.
-
-        The recipient's ``ack`` acknowledges it, its ``response`` answers it, unless the sender's connector refused that.
-        """
-        times: dict[Level, int | None] = {
-            Level.ACCEPTED: message.accepted_ms,
-            Level.DELIVERED: message.delivered_ms,
-            Level.OPENED: message.opened_ms,
-            Level.ACKNOWLEDGED: self._replied_ms(message, MessageType.ACK),
-            Level.ANSWERED: self._replied_ms(message, MessageType.RESPONSE),
-        }
-        return {level: time_ms for level, time_ms in times.items() if time_ms is not None}
-
-    def _replied_ms(self, message: CaseMessage, kind: MessageType) -> int | None:
-        back = Pair(message.pair.recipient, message.pair.sender)
-        return min(
-            (
-                reply.accepted_ms
-                for reply in self.messages
-                if reply.type is kind
-                and reply.in_reply_to == message.message
-                and reply.pair == back
-                and reply.refused_ms is None
-            ),
-            default=None,
-        )
-
     def overdue(self, now_ms: int) -> tuple[Clock, ...]:
         """The clocks that run past their due time."""
         return tuple(clock for clock in self.clocks if clock.state is ClockState.RUNNING and now_ms >= clock.due_ms)
+
+
+class ReplyKey(NamedTuple):
+    """A kind of reply to a message, from its recipient."""
+
+    message: MessageId
+    type: MessageType
+    pair: Pair  # of the reply
+
+
+def reply_times(messages: Iterable[CaseMessage]) -> dict[ReplyKey, int]:
+    """When each message of a case was first replied to, by kind of reply.
+
+    A reply that the other side's connector refused is none: nobody could read it.
+    """
+    times: dict[ReplyKey, int] = {}
+    for reply in messages:
+        if reply.in_reply_to is None or reply.refused_ms is not None:
+            continue
+        key = ReplyKey(reply.in_reply_to, reply.type, reply.pair)
+        times[key] = min(reply.accepted_ms, times.get(key, reply.accepted_ms))
+    return times
+
+
+def levels(message: CaseMessage, replies: Mapping[ReplyKey, int]) -> dict[Level, int]:
+    """The levels of acknowledgement that a message reached, in order, with the log's times.
+
+    The recipient's ``ack`` to it acknowledges it, its ``response`` answers it. ``replies`` are those of its case.
+    """
+    back = Pair(message.pair.recipient, message.pair.sender)
+    times: dict[Level, int | None] = {
+        Level.ACCEPTED: message.accepted_ms,
+        Level.DELIVERED: message.delivered_ms,
+        Level.OPENED: message.opened_ms,
+        Level.ACKNOWLEDGED: replies.get(ReplyKey(message.message, MessageType.ACK, back)),
+        Level.ANSWERED: replies.get(ReplyKey(message.message, MessageType.RESPONSE, back)),
+    }
+    return {level: time_ms for level, time_ms in times.items() if time_ms is not None}

@@ -1,0 +1,1 @@
+"""Migrations, oldest first. A published one is never edited."""
