@@ -1,0 +1,313 @@
+"""Records of ``hub.ledger``: one per writer, partition and transaction (protocol section 2, ``hub.core.entries``).
+
+::
+
+    {"v": "comity-ledger/1", "writer": "router-shard-0", "n": 5, "time_ms": 1795600800000, "entries": [...]}
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import Field, model_validator
+
+from hub.core.clocks import Flag
+from hub.core.entries import Entry, FlagEntry, IgnoredEntry, LedgerRecord, LevelEntry, MessageEntry
+from hub.core.limits import ATTACHMENTS_MAX, CLOCK_OPERATIONS_MAX
+from hub.core.manifest import ClockKind, ClockOperation, ClockVerb, MessageType, ReceiptLevel
+from hub.core.pairs import Pair
+from hub.wire.grammar import (
+    AuthorityText,
+    ClockText,
+    CodeText,
+    Count,
+    DerivedText,
+    DigestText,
+    MessageText,
+    Milliseconds,
+    Number,
+    Percent,
+    PositionModel,
+    ThreadText,
+    Wire,
+    WriterText,
+    read,
+    write,
+)
+
+VERSION: Final = "comity-ledger/1"
+
+
+class ClockModel(Wire):
+    """A clock operation of a message."""
+
+    op: ClockVerb
+    id: ClockText
+    kind: ClockKind
+    due_ms: Milliseconds | None
+
+    @classmethod
+    def of(cls, operation: ClockOperation) -> ClockModel:
+        """The model of an operation."""
+        return cls(op=operation.verb, id=operation.clock, kind=operation.kind, due_ms=operation.due_ms)
+
+    @property
+    def value(self) -> ClockOperation:
+        """The operation that this spells."""
+        return ClockOperation(self.op, self.id, self.kind, self.due_ms)
+
+
+class MessageModel(Wire):
+    """What the router decided about one outbox record; the manifest's members are null when none could be read."""
+
+    kind: Literal["message"]
+    decision: Literal["accepted", "refused"]
+    code: CodeText | None
+    counted: bool
+    repeat: bool
+    jws: DigestText | None
+    id: MessageText | None
+    typ: MessageType | None
+    sender: AuthorityText | None = Field(alias="from")
+    to: AuthorityText | None
+    thr: ThreadText | None
+    irt: MessageText | None
+    seq: Number | None
+    clk: Annotated[tuple[ClockModel, ...], Field(max_length=CLOCK_OPERATIONS_MAX)]
+    len: Count | None
+    att: Annotated[int, Field(ge=0, le=ATTACHMENTS_MAX)]
+    outbox: PositionModel
+    tl: Count
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        """The decision is said twice, for people who read the log: it must be the same."""
+        if (self.decision == "accepted") is not (self.code is None):
+            raise ValueError("decision and code differ")
+        return self
+
+    @classmethod
+    def of(cls, entry: MessageEntry) -> MessageModel:
+        """The model of an entry."""
+        return cls(
+            kind="message",
+            decision="accepted" if entry.accepted else "refused",
+            code=entry.code,
+            counted=entry.counted,
+            repeat=entry.repeat,
+            jws=entry.jws,
+            id=entry.message,
+            typ=entry.type,
+            sender=entry.sender,
+            to=entry.recipient,
+            thr=entry.thread,
+            irt=entry.in_reply_to,
+            seq=entry.sequence,
+            clk=tuple(ClockModel.of(each) for each in entry.clocks),
+            len=entry.length,
+            att=entry.attachments,
+            outbox=PositionModel.of(entry.outbox),
+            tl=entry.trust_list,
+        )
+
+    @property
+    def value(self) -> MessageEntry:
+        """The entry that this spells."""
+        return MessageEntry(
+            jws=self.jws,
+            message=self.id,
+            type=self.typ,
+            sender=self.sender,
+            recipient=self.to,
+            thread=self.thr,
+            in_reply_to=self.irt,
+            sequence=self.seq,
+            clocks=tuple(each.value for each in self.clk),
+            length=self.len,
+            attachments=self.att,
+            code=self.code,
+            counted=self.counted,
+            repeat=self.repeat,
+            outbox=self.outbox.value,
+            trust_list=self.tl,
+        )
+
+
+class LevelModel(Wire):
+    """What a recipient's connector said of one message; ``from`` and ``to`` are those of its receipt list."""
+
+    kind: Literal["level"]
+    lvl: ReceiptLevel
+    id: MessageText
+    thr: ThreadText
+    sender: AuthorityText = Field(alias="from")
+    to: AuthorityText
+    why: CodeText | None
+    prf: DigestText | None
+    outbox: PositionModel
+    tl: Count
+
+    @classmethod
+    def of(cls, entry: LevelEntry) -> LevelModel:
+        """The model of an entry."""
+        return cls(
+            kind="level",
+            lvl=entry.level,
+            id=entry.message,
+            thr=entry.thread,
+            sender=entry.pair.sender,
+            to=entry.pair.recipient,
+            why=entry.why,
+            prf=entry.proof,
+            outbox=PositionModel.of(entry.outbox),
+            tl=entry.trust_list,
+        )
+
+    @property
+    def value(self) -> LevelEntry:
+        """The entry that this spells."""
+        return LevelEntry(
+            level=self.lvl,
+            message=self.id,
+            thread=self.thr,
+            pair=Pair(self.sender, self.to),
+            why=self.why,
+            proof=self.prf,
+            outbox=self.outbox.value,
+            trust_list=self.tl,
+        )
+
+
+class FlagModel(Wire):
+    """What the watch said of a clock: who ``waits``, who ``owes`` the reply, and the message that started it."""
+
+    kind: Literal["flag"]
+    id: DerivedText
+    flag: Flag
+    percent: Percent
+    clock: ClockText
+    thr: ThreadText
+    waits: AuthorityText
+    owes: AuthorityText
+    due_ms: Milliseconds
+    message: MessageText
+    time_ms: Milliseconds
+
+    @classmethod
+    def of(cls, entry: FlagEntry) -> FlagModel:
+        """The model of an entry."""
+        return cls(
+            kind="flag",
+            id=entry.id,
+            flag=entry.flag,
+            percent=entry.percent,
+            clock=entry.clock,
+            thr=entry.thread,
+            waits=entry.pair.sender,
+            owes=entry.pair.recipient,
+            due_ms=entry.due_ms,
+            message=entry.message,
+            time_ms=entry.time_ms,
+        )
+
+    @property
+    def value(self) -> FlagEntry:
+        """The entry that this spells."""
+        return FlagEntry(
+            id=self.id,
+            flag=self.flag,
+            percent=self.percent,
+            pair=Pair(self.waits, self.owes),
+            thread=self.thr,
+            clock=self.clock,
+            message=self.message,
+            due_ms=self.due_ms,
+            time_ms=self.time_ms,
+        )
+
+
+class IgnoredModel(Wire):
+    """A clock operation without effect; ``from`` and ``to`` are those of the message that carried it."""
+
+    kind: Literal["ignored"]
+    id: DerivedText
+    clock: ClockText
+    thr: ThreadText
+    sender: AuthorityText = Field(alias="from")
+    to: AuthorityText
+    message: MessageText
+    code: CodeText
+    time_ms: Milliseconds
+
+    @classmethod
+    def of(cls, entry: IgnoredEntry) -> IgnoredModel:
+        """The model of an entry."""
+        return cls(
+            kind="ignored",
+            id=entry.id,
+            clock=entry.clock,
+            thr=entry.thread,
+            sender=entry.pair.sender,
+            to=entry.pair.recipient,
+            message=entry.message,
+            code=entry.code,
+            time_ms=entry.time_ms,
+        )
+
+    @property
+    def value(self) -> IgnoredEntry:
+        """The entry that this spells."""
+        return IgnoredEntry(
+            id=self.id,
+            pair=Pair(self.sender, self.to),
+            thread=self.thr,
+            clock=self.clock,
+            message=self.message,
+            code=self.code,
+            time_ms=self.time_ms,
+        )
+
+
+EntryModel = Annotated[MessageModel | LevelModel | FlagModel | IgnoredModel, Field(discriminator="kind")]
+
+
+class LedgerModel(Wire):
+    """The ``n``-th record (from 1) of ``writer`` in its partition of ``hub.ledger``."""
+
+    v: Literal["comity-ledger/1"]
+    writer: WriterText
+    n: Number
+    time_ms: Milliseconds
+    entries: Annotated[tuple[EntryModel, ...], Field(min_length=1)]
+
+
+def entry_model(entry: Entry) -> MessageModel | LevelModel | FlagModel | IgnoredModel:
+    """The model of any entry."""
+    match entry:
+        case MessageEntry():
+            return MessageModel.of(entry)
+        case LevelEntry():
+            return LevelModel.of(entry)
+        case FlagEntry():
+            return FlagModel.of(entry)
+        case IgnoredEntry():
+            return IgnoredModel.of(entry)
+
+
+def entry_bytes(entry: Entry) -> int:
+    """How many bytes an entry takes in a record, its comma included."""
+    return len(write(entry_model(entry))) + 1
+
+
+def encode_ledger(record: LedgerRecord) -> bytes:
+    """The value of a record of ``hub.ledger``; the same record gives the same bytes."""
+    entries = tuple(entry_model(each) for each in record.entries)
+    return write(LedgerModel(v=VERSION, writer=record.writer, n=record.n, time_ms=record.time_ms, entries=entries))
+
+
+def decode_ledger(data: bytes) -> LedgerRecord:
+    """The record that a value spells. Raises ``VerificationFailed(record-malformed)``."""
+    model = read(LedgerModel, data, "a ledger record")
+    return LedgerRecord(
+        writer=model.writer, n=model.n, time_ms=model.time_ms, entries=tuple(each.value for each in model.entries)
+    )
