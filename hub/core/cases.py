@@ -21,15 +21,14 @@ from hub.core.receipts import Level
 from hub.core.records import Position
 from hub.core.refusals import REASONS
 from hub.core.timekeeping import (
-    OPEN_STATES,
     ClockKey,
     Moves,
     OpenKey,
-    clock_key,
     learn,
     operate,
     parties,
     refused_by_recipient,
+    take_clocks,
 )
 from hub.core.topics import outbox_owner
 
@@ -145,20 +144,6 @@ class CaseView:
         self.flags.update({flag.id: flag for flag in changes.flags})
         self.ignored.update({each.id: each for each in changes.ignored})
         self.tallies.update(changes.tallies)
-
-
-def take_clocks(
-    clocks: dict[ClockKey, Clock], open_clocks: dict[OpenKey, int], moved: Iterable[Clock], *, partition: int
-) -> None:
-    """Put moved clocks in place, and correct the number of open ones of their pairs in this partition."""
-    for clock in moved:
-        before = clocks.get(clock_key(clock))
-        was_open = before is not None and before.state in OPEN_STATES
-        change = (clock.state in OPEN_STATES) - was_open
-        if change:
-            key = OpenKey(partition, clock.pair)
-            open_clocks[key] = open_clocks.get(key, 0) + change
-        clocks[clock_key(clock)] = clock
 
 
 def register(view: CaseView, entry: Entry, *, partition: int, open_max: int) -> Changes:

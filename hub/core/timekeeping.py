@@ -8,15 +8,15 @@ a fold from the beginning owes exactly the flags that the ledger lacks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from hub.core.clocks import Author, Clock, ClockState, Flag, Ignored, apply, due_flags, raised, void
-from hub.core.entries import FlagEntry, LevelEntry, MessageEntry
+from hub.core.entries import Entry, FlagEntry, IgnoredEntry, LevelEntry, MessageEntry
 from hub.core.ids import ClockId, ThreadId, derived_id
 from hub.core.limits import OPEN_CLOCKS_PER_PAIR_MAX
-from hub.core.manifest import ClockVerb
+from hub.core.manifest import ClockVerb, ReceiptLevel
 from hub.core.pairs import Pair
 from hub.core.receipts import ClockIgnoredClaim, FlagClaim
 
@@ -43,10 +43,55 @@ OwedClaim = FlagClaim | ClockIgnoredClaim
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """What an entry did: the clocks as they are now, the claims that both sides are owed, in order."""
+    """What an entry did: the clocks as they are now, the claims that both sides are owed, in order.
+
+    ``settled`` are the ids of claims that the ledger has: they are owed no more.
+    """
 
     clocks: tuple[Clock, ...] = ()
     owed: tuple[OwedClaim, ...] = ()
+    settled: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class WatchView:
+    """The clocks that some entries touch, or all of them. ``take`` is the only way in which it changes."""
+
+    clocks: dict[ClockKey, Clock] = field(default_factory=dict)
+    open_clocks: dict[OpenKey, int] = field(default_factory=dict)
+
+    def take(self, moved: Iterable[Clock], *, partition: int) -> None:
+        """Put moved clocks in place, and correct the numbers of open ones."""
+        take_clocks(self.clocks, self.open_clocks, moved, partition=partition)
+
+
+def watch(view: WatchView, entry: Entry, *, partition: int, open_max: int) -> Moves:
+    """What an entry of ledger partition ``partition`` means for the watch. ``view`` holds the clocks that it names."""
+    match entry:
+        case MessageEntry():
+            return operate(entry, view.clocks, view.open_clocks, partition=partition, open_max=open_max)
+        case LevelEntry():
+            return refused_by_recipient(entry, view.clocks) if entry.level is ReceiptLevel.REFUSED else Moves()
+        case FlagEntry():
+            clock = view.clocks.get(ClockKey(entry.thread, parties(entry.pair), entry.clock))
+            moves = learn(entry, clock) if clock is not None else Moves()
+            return replace(moves, settled=(entry.id,))
+        case IgnoredEntry():
+            return Moves(settled=(entry.id,))
+
+
+def take_clocks(
+    clocks: dict[ClockKey, Clock], open_clocks: dict[OpenKey, int], moved: Iterable[Clock], *, partition: int
+) -> None:
+    """Put moved clocks in place, and correct the number of open ones of their pairs in this partition."""
+    for clock in moved:
+        before = clocks.get(clock_key(clock))
+        was_open = before is not None and before.state in OPEN_STATES
+        change = (clock.state in OPEN_STATES) - was_open
+        if change:
+            key = OpenKey(partition, clock.pair)
+            open_clocks[key] = open_clocks.get(key, 0) + change
+        clocks[clock_key(clock)] = clock
 
 
 def parties(pair: Pair) -> Pair:
