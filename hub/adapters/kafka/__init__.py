@@ -1,0 +1,1 @@
+"""Apache Kafka: reading, writing, administration, and a local broker. The only importer of its clients."""
