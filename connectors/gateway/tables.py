@@ -1,0 +1,186 @@
+"""The gateway's tables. They hold ciphertext and what the manifest shows anyway; plaintext only under the local key.
+
+Nothing is deleted but what is told elsewhere for ever: claims once their copy is stored.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+SCHEMA_VERSION: Final = "1"
+METADATA: Final = MetaData()
+
+META: Final = Table(
+    "meta",
+    METADATA,
+    Column("name", String, primary_key=True),  # schema, authority, check (a value under the local key)
+    Column("value", LargeBinary, nullable=False),
+)
+
+OUTGOING: Final = Table(
+    "outgoing",
+    METADATA,
+    Column("n", Integer, primary_key=True, autoincrement=True),  # the order of the hand-ins
+    Column("id", String, nullable=False, unique=True),
+    Column("tag", LargeBinary, unique=True),  # keyed hash of the hand-in's name; null for receipt lists
+    Column("hand_in", String),  # digest of the hand-in; null for receipt lists
+    Column("type", String, nullable=False),
+    Column("recipient", String, nullable=False),
+    Column("thread", String),
+    Column("in_reply_to", String),
+    Column("state", String, nullable=False),
+    Column("draft", LargeBinary, nullable=False),  # under the local key: name, document, attachments' keys
+    Column("receipts", Text),  # JSON, of a receipt list
+    Column("clocks", Text, nullable=False, default="[]"),
+    Column("sequence", BigInteger),  # since the last sealing
+    Column("digest", String, unique=True),
+    Column("jws", LargeBinary),
+    Column("value", LargeBinary),
+    Column("proof", String),  # what the recipient's receipt must show
+    Column("seals", Integer, nullable=False, default=0),
+    Column("attempts", Integer, nullable=False, default=0),  # of publishing, since the last sealing
+    Column("tried_ms", BigInteger),
+    Column("code", String),
+    CheckConstraint("state IN ('draft', 'ready', 'sealed', 'accepted', 'failed')"),
+    Index("outgoing_state", "state", "recipient", "n"),
+)
+
+COPIES: Final = Table(
+    "copies",
+    METADATA,
+    Column("digest", String, primary_key=True),
+    Column("offset", BigInteger, primary_key=True),  # in our outbox
+    Column("message", String, nullable=False),
+    Column("settled", Boolean, nullable=False, default=False),  # the hub's receipt for this copy is in
+    Column("code", String),
+    Column("counted", Boolean, nullable=False, default=False),
+    Index("copies_message", "message"),
+)
+
+OUTGOING_PAIRS: Final = Table(
+    "outgoing_pairs",
+    METADATA,
+    Column("recipient", String, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),  # last one sealed
+    Column("head", String),
+    Column("confirmed_sequence", BigInteger, nullable=False),  # highest one that the hub said is used up
+    Column("confirmed_head", String),
+    Column("stalled", Boolean, nullable=False),
+)
+
+RECEIPTS: Final = Table(
+    "receipts",
+    METADATA,
+    Column("n", Integer, primary_key=True, autoincrement=True),
+    Column("peer", String, nullable=False),
+    Column("message", String, nullable=False),
+    Column("thread", String, nullable=False),
+    Column("level", String, nullable=False),
+    Column("proof", String),
+    Column("why", String),
+    Column("list", String),  # the receipt list that carries it
+    UniqueConstraint("peer", "message", "level"),
+)
+
+INCOMING: Final = Table(
+    "incoming",
+    METADATA,
+    Column("n", Integer, primary_key=True, autoincrement=True),
+    Column("sender", String, nullable=False),
+    Column("id", String, nullable=False),
+    Column("digest", String, nullable=False, unique=True),
+    Column("type", String, nullable=False),
+    Column("thread", String),
+    Column("in_reply_to", String),
+    Column("sequence", BigInteger, nullable=False),
+    Column("jws", LargeBinary, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    Column("outbox_offset", BigInteger, nullable=False),
+    Column("time_ms", BigInteger, nullable=False),  # the log's
+    Column("trust_list", Integer, nullable=False),
+    Column("inbox_offset", BigInteger, nullable=False),
+    Column("state", String, nullable=False),
+    Column("tries", Integer, nullable=False, default=0),  # of reading attachments
+    Column("code", String),
+    UniqueConstraint("sender", "id"),  # every id is delivered once, for ever
+    CheckConstraint("state IN ('stored', 'delivered', 'refused', 'read')"),
+    Index("incoming_state", "state", "n"),
+)
+
+INCOMING_PAIRS: Final = Table(
+    "incoming_pairs",
+    METADATA,
+    Column("sender", String, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("head", String),
+    Column("blocked", String),  # a fork: nothing is delivered until a person has looked
+)
+
+CLAIMS: Final = Table(
+    "claims",
+    METADATA,
+    Column("digest", String, primary_key=True),
+    Column("topic", String, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("time_ms", BigInteger, nullable=False),
+    Column("trust_list", Integer, nullable=False),
+)
+
+BUNDLES: Final = Table(
+    "bundles",
+    METADATA,
+    Column("writer", String, primary_key=True),
+    Column("n", BigInteger, primary_key=True),
+    Column("digest", String, nullable=False),
+)
+
+PARKED: Final = Table(
+    "parked",
+    METADATA,
+    Column("inbox_offset", BigInteger, primary_key=True),
+    Column("part", Integer, primary_key=True),  # index of a claim in its bundle; 0 for a whole record
+    Column("kind", String, nullable=False),  # copy, gap, bundle
+    Column("sender", String),
+    Column("sequence", BigInteger),
+    Column("code", String, nullable=False),
+    Column("record", LargeBinary, nullable=False),
+    Column("done", Boolean, nullable=False, default=False),
+    Index("parked_pair", "sender", "sequence"),
+)
+
+RESULTS: Final = Table(
+    "results",
+    METADATA,
+    Column("n", Integer, primary_key=True, autoincrement=True),
+    Column("name", String, nullable=False, unique=True),  # what is told, once
+    Column("kind", String, nullable=False),  # step, problem, notice
+    Column("message", String),  # of ours
+    Column("facts", Text, nullable=False),  # JSON: codes, ids and times
+    Column("evidence_kind", String),
+    Column("evidence", LargeBinary),
+    Column("told", Boolean, nullable=False, default=False),
+    Index("results_told", "told", "n"),
+)
+
+POSITIONS: Final = Table(
+    "positions",
+    METADATA,
+    Column("topic", String, primary_key=True),
+    Column("next_offset", BigInteger, nullable=False),
+)
