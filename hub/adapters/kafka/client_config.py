@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from hub.adapters.files.home import ClientFiles
 from hub.errors import UsageError
 
 _FIXED: Final[Mapping[str, str]] = {
@@ -72,18 +71,6 @@ class ClientConfig:
             "security_protocol": "SSL",
             "ssl_context": self.ssl_context(),
         }
-
-
-def client_properties(files: ClientFiles, *, bootstrap_server: str | None = None) -> str:
-    """The text of a properties file for ``files``: what ``ClientConfig.load`` and Kafka's own tools read."""
-    lines = [f"{name}={value}" for name, value in _FIXED.items()]
-    lines += [
-        f"ssl.keystore.location={files.keystore.absolute()}",
-        f"ssl.truststore.location={files.truststore.absolute()}",
-    ]
-    if bootstrap_server is not None:
-        lines.append(f"bootstrap.servers={bootstrap_server}")
-    return "\n".join(lines) + "\n"
 
 
 def _no_password() -> str:

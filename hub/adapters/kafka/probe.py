@@ -17,20 +17,26 @@ _PORT_MAX: Final = 65535
 
 
 async def cause(config: ClientConfig) -> ComityError:
-    """The error that explains why ``config`` does not connect: ``Unreachable``, ``NotPermitted`` or ``UsageError``."""
+    """The error that explains why ``config`` does not connect."""
+    try:
+        await check(config)
+    except ComityError as error:
+        return error
+    return Unreachable("broker-silent", f"{config.bootstrap_server} answers, but its cluster does not.")
+
+
+async def check(config: ClientConfig) -> None:
+    """Pass if the first server answers this principal. Raises ``Unreachable``, ``NotPermitted`` or ``UsageError``."""
     server = config.bootstrap_server.split(",")[0]
     host, _, port = server.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) <= _PORT_MAX:
-        return UsageError("bootstrap-server-malformed", f"{server!r} is not host:port.")
+        raise UsageError("bootstrap-server-malformed", f"{server!r} is not host:port.")
+    context = config.ssl_context()
     try:
-        context = config.ssl_context()
         async with asyncio.timeout(_WAIT_S):
             await _ask(host.strip("[]"), int(port), context)
-    except ComityError as error:
-        return error
     except (OSError, TimeoutError, EOFError) as error:
-        return _explained(error, server, config)
-    return Unreachable("broker-silent", f"{server} accepts the connection, but its cluster does not answer.")
+        raise _explained(error, server, config) from error
 
 
 async def _ask(host: str, port: int, context: ssl.SSLContext) -> None:

@@ -1,0 +1,1 @@
+"""Apache Kafka from the official artifacts: the pinned list, its checksums, the log settings."""
