@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from hub.core.records import Record
+from hub.core.records import Place, Record
 from hub.errors import Unreachable
 from hub.ports import Reader
 
@@ -12,13 +12,15 @@ _WAIT_MS = 50  # what the markers after the last record cost
 _EMPTY_FETCHES_MAX = 600  # without any progress: 30 s
 
 
-async def read_to_end(reader: Reader, *, records_max: int = 500) -> AsyncIterator[Record]:
-    """Every committed record of all assigned places to their present ends, and what follows at once; in order per place.
+async def read_to_end(
+    reader: Reader, places: frozenset[Place] | None = None, *, records_max: int = 500
+) -> AsyncIterator[Record]:
+    """Every committed record of ``places`` to their present ends, and what follows at once; in order per place.
 
-    Raises ``Unreachable`` when
-    nothing moves for about 30 seconds, ``PartitionBroken`` as ``Reader.fetch`` does.
+    ``places`` are all assigned ones unless told. Raises ``Unreachable`` when nothing moves for about 30 seconds, and
+    what ``Reader.fetch`` raises.
     """
-    ends = await reader.end_offsets()
+    ends = {place: end for place, end in (await reader.end_offsets()).items() if places is None or place in places}
     idle = 0
     before = {place: reader.position(place) for place in ends}
     while any(reader.position(place) < end for place, end in ends.items()):
