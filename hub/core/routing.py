@@ -27,7 +27,7 @@ class Decision:
     jws_bytes: bytes | None
     manifest: Manifest | None  # None when it could not be read
     code: str | None  # None: accepted; else the reason of the refusal
-    counted: bool  # whether the sequence number is used up
+    counted: bool  # whether the sequence number is used up; accepted messages use theirs up too
     expected: tuple[int, Digest | None] | None  # what the pair's next message must carry, for a refusal
     trust_list: int
     repeat: Link | None = None  # the decision was made before: this one
@@ -48,10 +48,29 @@ class Decision:
         return Position(self.record.topic, self.record.partition, self.record.offset, self.record.time_ms)
 
     @property
+    def link(self) -> Link | None:
+        """The record's place in the chain of its pair, if it moves it: accepted, or refused and counted; no repeat."""
+        if self.manifest is None or self.jws is None or not self.counted or self.repeat is not None:
+            return None
+        return Link(
+            sequence=self.manifest.sequence,
+            message=self.manifest.id,
+            jws=self.jws,
+            outbox_offset=self.record.offset,
+            time_ms=self.record.time_ms,
+            trust_list=self.trust_list,
+            code=self.code,
+        )
+
+    @property
     def recipient(self) -> AuthorityId | None:
-        """Who is told of the record: for what moved the chain of the pair, else None."""
-        moved = self.repeat is None and (self.code is None or self.counted)
-        return self.manifest.recipient if moved and self.manifest is not None else None
+        """Who is told of the record: of whatever moves the chain of the pair; else None."""
+        return self.manifest.recipient if self.manifest is not None and self.link is not None else None
+
+    @property
+    def inboxes(self) -> frozenset[AuthorityId]:
+        """Whose inboxes must take something for this record."""
+        return frozenset({self.owner} if self.recipient is None else {self.owner, self.recipient})
 
 
 def receipt(decision: Decision) -> ReceiptClaim:
