@@ -45,6 +45,11 @@ def shard_id(shard: int) -> str:
     return f"router-shard-{shard}"
 
 
+def watch_id(partition: int) -> str:
+    """``watch-3``: the watch's name as a writer for a ledger partition."""
+    return f"watch-{partition}"
+
+
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
     """A topic as it must be. ``config`` has Kafka's names and only what we decide; the rest is the broker's default."""

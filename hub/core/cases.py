@@ -158,9 +158,8 @@ def register(view: CaseView, entry: Entry, *, partition: int, open_max: int) -> 
             clock = view.clocks.get(ClockKey(entry.thread, key.parties, entry.clock))
             moves = learn(entry, clock) if clock is not None else Moves()
             return Changes(heads=_touched(view, key, entry.time_ms), flags=(entry,), clocks=moves.clocks)
-        case IgnoredEntry():
-            key = CaseKey(entry.thread, parties(entry.pair))
-            return Changes(heads=_touched(view, key, entry.time_ms), ignored=(entry,))
+    key = CaseKey(entry.thread, parties(entry.pair))
+    return Changes(heads=_touched(view, key, entry.time_ms), ignored=(entry,))
 
 
 def _touched(view: CaseView, key: CaseKey, time_ms: int) -> tuple[CaseHead, ...]:
@@ -214,8 +213,10 @@ def _refused(view: CaseView, entry: MessageEntry) -> Changes:
         return Changes(tallies=((pair, replace(tally, refused=tally.refused + 1)),))
     pair = Pair(entry.sender, entry.recipient)
     tally = view.tallies.get(pair, Tally())
+    if entry.repeat:
+        return Changes(tallies=((pair, replace(tally, repeated=tally.repeated + 1)),))
     counted = ((pair, replace(tally, refused=tally.refused + 1)),)
-    if entry.thread is None or entry.message is None or entry.repeat:
+    if entry.thread is None or entry.message is None:
         return Changes(tallies=counted)
     refusal = Refusal(
         thread=entry.thread,

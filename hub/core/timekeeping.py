@@ -76,8 +76,7 @@ def watch(view: WatchView, entry: Entry, *, partition: int, open_max: int) -> Mo
             clock = view.clocks.get(ClockKey(entry.thread, parties(entry.pair), entry.clock))
             moves = learn(entry, clock) if clock is not None else Moves()
             return replace(moves, settled=(entry.id,))
-        case IgnoredEntry():
-            return Moves(settled=(entry.id,))
+    return Moves(settled=(entry.id,))
 
 
 def take_clocks(
@@ -232,6 +231,31 @@ def flag_claim(clock: Clock, flag: Flag, percent: int, *, time_ms: int) -> FlagC
         message=clock.starter,
         due_ms=clock.due_ms,
         time_ms=time_ms,
+    )
+
+
+def claim_entry(claim: OwedClaim) -> FlagEntry | IgnoredEntry:
+    """The claim as the ledger's entry."""
+    if isinstance(claim, FlagClaim):
+        return FlagEntry(
+            id=claim.id,
+            flag=claim.flag,
+            percent=claim.percent,
+            pair=claim.pair,
+            thread=claim.thread,
+            clock=claim.clock,
+            message=claim.message,
+            due_ms=claim.due_ms,
+            time_ms=claim.time_ms,
+        )
+    return IgnoredEntry(
+        id=claim.id,
+        pair=claim.pair,
+        thread=claim.thread,
+        clock=claim.clock,
+        message=claim.message,
+        code=claim.code,
+        time_ms=claim.time_ms,
     )
 
 
