@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Final
 
 from hub.core.authority import Authority, EncryptionKey, SigningKey, Status, TrustList
 from hub.core.ids import AuthorityId, KeyId
 from hub.errors import UsageError
+
+# Signed offline by people who must meet for it; freshness statements cover the days between.
+LIST_VALID_MS: Final = 90 * 24 * 3600 * 1000
 
 
 def admit(trust: TrustList, authority: Authority, *, now_ms: int, next_update_ms: int) -> TrustList:

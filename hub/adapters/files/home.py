@@ -124,6 +124,11 @@ class StateFolder:
         return self.root / "ca"
 
     @property
+    def request(self) -> Path:
+        """The enrolment request, for the secretariat: public parts only."""
+        return self.root / "enrolment-request.jws"
+
+    @property
     def client(self) -> ClientFiles:
         """Kafka client files of the authority's principal."""
         return ClientFiles(self.root / "clients", self.authority)
