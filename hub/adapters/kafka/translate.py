@@ -8,8 +8,6 @@ from aiokafka import errors
 
 from hub.errors import ComityError, Fenced, NotPermitted
 
-INVALID_RECORD_CODE = 87  # aiokafka 0.14 has no class for it
-
 _DENIED = (
     errors.TopicAuthorizationFailedError,
     errors.GroupAuthorizationFailedError,
@@ -28,6 +26,8 @@ def translated(error: BaseException) -> ComityError | None:
         return NotPermitted("access-denied", f"The broker denies this ({type(error).__name__}: {_subject(error)}).")
     if isinstance(error, _TOO_LARGE):
         return ComityError("record-too-large", "A record is larger than its topic takes.")
+    if type(error) is errors.UnknownError:  # among them code 87, INVALID_RECORD, for which aiokafka 0.14 has no class
+        return ComityError("record-refused", "The broker refused a record.")
     if isinstance(error, _FENCED):
         return Fenced("fenced", "Another process took over this transactional id.")
     return None

@@ -193,7 +193,7 @@ async def _know_topics(producer: AIOKafkaProducer, metadata: Metadata, records: 
 
 async def _enqueue(producer: AIOKafkaProducer, record: Outgoing) -> asyncio.Future[RecordMetadata]:
     if record.key is None and record.value is None:
-        raise ComityError("record-invalid", "A record needs a key or a value.")
+        raise ComityError("record-refused", "A record needs a key or a value.")
     written: asyncio.Future[RecordMetadata] = await producer.send(
         record.topic,
         value=record.value,

@@ -57,11 +57,11 @@ class Partition:
         return min(self._open.values(), default=self.end)
 
     def append(self, outgoing: Outgoing, *, time_ms: int, transaction: Transaction | None) -> Position:
-        """Store a record. Raises ``ComityError`` (``record-too-large``, ``record-invalid``)."""
+        """Store a record. Raises ``ComityError`` (``record-too-large``, ``record-refused``)."""
         if _size(outgoing) > self.spec.record_bytes_max:
             raise ComityError("record-too-large", f"A record is larger than {self.spec.name} takes.")
         if self.spec.compacted and outgoing.key is None:
-            raise ComityError("record-invalid", f"{self.spec.name} is compacted: a record needs a key.")
+            raise ComityError("record-refused", f"{self.spec.name} is compacted: a record needs a key.")
         if transaction is not None:
             self._open.setdefault(transaction, self.end)
         position = Position(*self.place, self.end, time_ms)
