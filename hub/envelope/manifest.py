@@ -107,8 +107,7 @@ def encode(manifest: Manifest) -> bytes:
             "rct": [_receipt_json(each) for each in manifest.receipts],
         }
     )
-    if decode(payload) != manifest:
-        raise refuse("manifest-malformed")
+    decode(payload)
     return payload
 
 
