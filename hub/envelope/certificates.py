@@ -14,10 +14,12 @@ from typing import Final, TypeVar
 from cryptography import x509
 from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, Store, VerificationError
 
-from hub.core.authority import Authority
-from hub.core.ids import AuthorityId
+from hub.core.authority import Authority, PublicKey, SigningKey
+from hub.core.ids import AuthorityId, KeyId
 from hub.core.refusals import refuse
+from hub.envelope.jws import Jws, JwsSignature, verify_all
 from hub.envelope.signers import raw_public
+from hub.envelope.suites import certificate_digest
 from hub.errors import UsageError
 
 DOCUMENT_SIGNING: Final = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")  # RFC 9336
@@ -77,6 +79,39 @@ def signing_public_key(certificate_der: bytes, *, authority: Authority, algorith
     no critical extension that is not understood; a key for ``algorithm``. Raises ``Refused(certificate-invalid)``.
     """
     return _public(_checked_path(certificate_der, authority, time_ms // 1000), algorithm)
+
+
+def verify_authority(
+    jws: Jws, authority: Authority, *, algorithms: tuple[str, ...], time_ms: int, paths: PathCache
+) -> None:
+    """Check that ``authority`` signed with exactly ``algorithms``, by keys in force and certificates valid at ``time_ms``.
+
+    Raises ``Refused``: ``algorithms-mismatch``, ``key-unknown``, ``key-revoked`` (also outside of the key's dates),
+    ``certificate-invalid`` (also when ``x5t#S256`` is not that of the key's certificate), ``signature-invalid``.
+    """
+    if tuple(each.algorithm for each in jws.signatures) != algorithms:
+        raise refuse("algorithms-mismatch")
+    named = [_named(signature, authority) for signature in jws.signatures]
+    if not all(key.in_force(time_ms) for key in named):
+        raise refuse("key-revoked")
+    keys: dict[KeyId, PublicKey] = {}
+    for key in named:
+        public = paths.signing_public_key(
+            key.certificate, authority=authority, algorithm=key.algorithm, time_ms=time_ms
+        )
+        keys[key.id] = PublicKey(key.id, key.algorithm, public)
+    verify_all(jws, keys, algorithms=algorithms)
+
+
+def _named(signature: JwsSignature, authority: Authority) -> SigningKey:
+    """The key that a signature names. A key may have several certificates: ``x5t#S256`` says which."""
+    held = [key for key in authority.signing if (key.id, key.algorithm) == (signature.key, signature.algorithm)]
+    if not held:
+        raise refuse("key-unknown")
+    for key in held:
+        if certificate_digest(key.certificate) == signature.certificate_digest:
+            return key
+    raise refuse("certificate-invalid")
 
 
 def _public(path: Path, algorithm: str) -> bytes:
