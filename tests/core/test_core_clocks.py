@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ CELLS = {
 }
 
 
-def clock(**changes: object) -> Clock:
+def clock(**changes: Any) -> Clock:
     """A clock that xa started against xb."""
     started = Clock(
         pair=Pair(XA, XB),

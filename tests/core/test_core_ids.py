@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ from hub.errors import Refused
 DIGEST = "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
 MILLISECONDS_MIN, MILLISECONDS_MAX = -62_135_596_800_000, 253_402_300_799_999  # years 1 to 9999
 
-GRAMMARS = {
+GRAMMARS: dict[str, tuple[Callable[[object], str], list[str], list[object]]] = {
     "authority": (
         ids.authority_id,
         ["xa-moj", "at-bmj", "xb-" + "9" * 24],

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jwcrypto import jwk
+from jwcrypto import jwk  # type: ignore[import-untyped]  # an oracle without stubs
 from jwcrypto import jws as oracle
 
 from hub.core.ids import Digest, KeyId, sha256
@@ -84,8 +86,7 @@ def test_exact_form() -> None:
     """The bytes are compact General JSON, the header's members in the order of the specification."""
     signer = Certified(PINNED, sha256(b"certificate"))
     data = jws.sign(b"{}", typ=jws.TYP_HEAD, signers=[signer], issued_s=7)
-    outer = strict_json.parse(data)
-    assert isinstance(outer, dict)
+    outer = json.loads(data)
     (signature,) = outer["signatures"]
     header = f'{{"alg":"Ed25519","typ":"comity-head+jws","kid":"{PINNED.key}","x5t#S256":"{sha256(b"certificate")}","iat":7}}'
     assert unb64(signature["protected"]) == header.encode()
@@ -126,8 +127,7 @@ def test_verify_all_wants_all_in_order(hybrid: list[SoftwareSigner], signed: byt
 
 def test_stripped_signature(hybrid: list[SoftwareSigner], signed: bytes) -> None:
     """Attack: the ML-DSA signature is taken away, or one signature is given twice."""
-    outer = strict_json.parse(signed)
-    assert isinstance(outer, dict)
+    outer = json.loads(signed)
     first, second = outer["signatures"]
     for signatures in ([first], [second], [first, first], [second, first], [first, second, second]):
         with pytest.raises(Refused, match="algorithms-mismatch"):
@@ -145,8 +145,7 @@ def test_unknown_keys(hybrid: list[SoftwareSigner], signed: bytes) -> None:
 
 def test_signature_of_another_payload(hybrid: list[SoftwareSigner], signed: bytes) -> None:
     """A payload under the signatures of another is refused."""
-    outer = strict_json.parse(signed)
-    assert isinstance(outer, dict)
+    outer = json.loads(signed)
     with pytest.raises(Refused, match="signature-invalid"):
         check(strict_json.dump({**outer, "payload": b64(b'{"v":"comity/2"}')}), hybrid)
 
@@ -168,8 +167,8 @@ def test_size_is_bounded(signed: bytes) -> None:
         parse(crowd)
 
 
-HEADER: strict_json.JsonObject = {"alg": "Ed25519", "typ": "comity+jws", "kid": PINNED.key, "iat": 7}
-BAD_HEADERS: dict[str, strict_json.JsonValue] = {
+HEADER: dict[str, Any] = {"alg": "Ed25519", "typ": "comity+jws", "kid": PINNED.key, "iat": 7}
+BAD_HEADERS: dict[str, Any] = {
     "no object": [],
     **{f"no {name}": {key: value for key, value in HEADER.items() if key != name} for name in HEADER},
     **{
@@ -256,26 +255,23 @@ def test_foreign_algorithm(algorithm: str) -> None:
 )
 def test_outer_forms_refused(signed: bytes, change: strict_json.JsonObject) -> None:
     """Another shape than payload and signatures is refused: flattened, detached, with unprotected headers."""
-    outer = strict_json.parse(signed)
-    assert isinstance(outer, dict)
+    outer = json.loads(signed)
     with pytest.raises(Refused, match="jws-malformed"):
         parse(strict_json.dump({**outer, **change}))
 
 
 def test_unprotected_header_refused(signed: bytes) -> None:
     """Nothing outside the signature is taken along."""
-    outer = strict_json.parse(signed)
-    assert isinstance(outer, dict)
+    outer = json.loads(signed)
     for name in ("header", "etsiU"):
-        signatures = [{**each, name: {}} for each in outer["signatures"]]
+        signatures: list[Any] = [{**each, name: {}} for each in outer["signatures"]]
         with pytest.raises(Refused, match="jws-malformed"):
             parse(strict_json.dump({**outer, "signatures": signatures}))
 
 
 def test_malformed_signature_values(signed: bytes) -> None:
     """A signature in another base64, or none, is malformed; one of wrong length is invalid."""
-    outer = strict_json.parse(signed)
-    assert isinstance(outer, dict)
+    outer = json.loads(signed)
     first, second = outer["signatures"]
     for value in (first["signature"] + "=", "+" + first["signature"][1:], None):
         with pytest.raises(Refused, match="jws-malformed"):

@@ -140,6 +140,7 @@ RECEIPT_PATHS = [("rct", 0, name) for name in RECEIPT]
 @pytest.mark.parametrize("path", PATHS, ids=str)
 def test_every_member_is_required_and_typed(path: tuple[str | int, ...]) -> None:
     """Without a member, with a value of another kind, or with a foreign neighbour, it is no manifest."""
+    new: object
     for new in (..., 1.5, [[]], {}, "", "\n", -1, True, False):
         assert refused(changed(GOOD, path, new)) == "manifest-malformed"
     assert refused(changed(GOOD, (*path[:-1], "x5c"), "foreign")) == "manifest-malformed"
@@ -148,6 +149,7 @@ def test_every_member_is_required_and_typed(path: tuple[str | int, ...]) -> None
 @pytest.mark.parametrize("path", RECEIPT_PATHS, ids=str)
 def test_every_member_of_a_receipt_is_required_and_typed(path: tuple[str | int, ...]) -> None:
     """The same for the references of a receipt list."""
+    new: object
     for new in (..., 1.5, [], {}, "", -1, True):
         assert refused(changed(GOOD_RECEIPTS, path, new)) == "manifest-malformed"
     assert refused(changed(GOOD_RECEIPTS, (*path[:-1], "n"), 1)) == "manifest-malformed"

@@ -91,7 +91,6 @@ def test_json_test_suite_transform(vectors: Path) -> None:
         else:
             value = parse(paths[name].read_bytes())
             assert expected == value
-            assert not isinstance(value, dict) or list(expected) == list(value)  # type: ignore[call-overload]  # a dict
 
 
 @pytest.mark.parametrize("data", [b"[" * 100_000, b'[{"":' * 50_000 + b"\n"])
