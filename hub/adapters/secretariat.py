@@ -22,8 +22,7 @@ from hub.adapters.files.home import Home
 from hub.adapters.files.lists import SecretariatFolder
 from hub.adapters.files.owned import read
 from hub.adapters.files.transport import TransportAuthority
-from hub.core.access import AccessRule, TopicSpec, access_rules, topic_specs
-from hub.core.authority import Anchor, Status, TrustList, TrustView
+from hub.core.authority import Anchor, TrustList, TrustView
 from hub.core.effects import Alert
 from hub.core.ids import AuthorityId, KeyId
 from hub.core.records import Outgoing
@@ -39,12 +38,15 @@ from hub.ports import Bus, Chance
 class Administration(Protocol):
     """What the secretariat asks of a cluster's administrator. Nothing needs a restart."""
 
-    async def apply(self, specs: Sequence[TopicSpec], rules: Sequence[AccessRule]) -> None:
-        """Make topics and permissions that are missing. Idempotent. Raises ``Unreachable``, ``NotPermitted``."""
+    async def apply(self, trust: TrustList, *, now_ms: int) -> None:
+        """Make the topics of all authorities and the permissions of those who are not revoked; take the others away.
+
+        Idempotent. Raises ``Unreachable``, ``NotPermitted``.
+        """
         ...
 
-    async def deny(self, principal: str) -> None:
-        """Refuse every act of a principal, whatever else allows it. Idempotent. Raises as ``apply``."""
+    async def deny(self, authority: AuthorityId, *, trust: TrustList, now_ms: int) -> None:
+        """Refuse every act of an authority, whatever else allows it. Idempotent. Raises as ``apply``."""
         ...
 
 
@@ -105,7 +107,6 @@ async def admit_authority(
     freshness: Sequence[Signer],
     bus: Bus,
     administration: Administration,
-    replication: int,
     now_ms: int,
     chance: Chance,
 ) -> Admission:
@@ -122,7 +123,7 @@ async def admit_authority(
     if not _was_admitted(checked, newest):
         admitted = admit(newest, authority, now_ms=now_ms, next_update_ms=now_ms + LIST_VALID_MS)
     # Whoever reads the list must find the inbox that it promises, so topics come first.
-    await apply_plan(administration, admitted, replication=replication, now_ms=now_ms)
+    await administration.apply(admitted, now_ms=now_ms)
     if admitted is not newest:
         secretariat.sign(admitted)
     for statement in checked.statements:
@@ -151,12 +152,13 @@ async def revoke(
             newest, authority, now_ms=now_ms, next_update_ms=next_update_ms, suspect_since_ms=suspect_since_ms
         )
         # The broker forgets the authority before anybody reads why: nothing more comes in meanwhile.
-        await administration.deny(authority)
+        await administration.deny(authority, trust=newest, now_ms=now_ms)
     else:
         changed = revoke_key(
             newest, authority, key, now_ms=now_ms, next_update_ms=next_update_ms, suspect_since_ms=suspect_since_ms
         )
     secretariat.sign(changed)
+    await administration.apply(changed, now_ms=now_ms)
     await publish_all(bus, secretariat, freshness, now_ms=now_ms)
     return changed
 
@@ -167,20 +169,6 @@ async def renew_list(*, secretariat: Secretariat, freshness: Sequence[Signer], b
     secretariat.sign(renewed)
     await publish_all(bus, secretariat, freshness, now_ms=now_ms)
     return renewed
-
-
-async def apply_plan(administration: Administration, trust: TrustList, *, replication: int, now_ms: int) -> None:
-    """Make all topics and the permissions of everybody who is not revoked; deny those who are."""
-    members = sorted(trust.authorities)
-    revoked = [name for name in members if trust.authorities[name].status_at(now_ms) is Status.REVOKED]
-    specs = topic_specs(
-        members, shards=trust.shards, ledger_partitions=trust.ledger_partitions, replication=replication
-    )
-    await administration.apply(
-        specs, access_rules([name for name in members if name not in revoked], shards=trust.shards)
-    )
-    for name in revoked:
-        await administration.deny(name)
 
 
 async def publish_all(

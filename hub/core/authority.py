@@ -129,6 +129,12 @@ class TrustList:
     authorities: Mapping[AuthorityId, Authority]
     hub_keys: Mapping[HubRole, tuple[PublicKey, ...]]
 
+    def revoked(self, time_ms: int) -> frozenset[AuthorityId]:
+        """The authorities that are revoked at ``time_ms``."""
+        return frozenset(
+            name for name, member in self.authorities.items() if member.status_at(time_ms) is Status.REVOKED
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
