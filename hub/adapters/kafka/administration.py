@@ -1,0 +1,60 @@
+"""A real cluster's topics and permissions, as the secretariat asks for them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from hub.adapters.kafka.admin import KafkaAdmin
+from hub.adapters.kafka.client_config import ClientConfig
+from hub.adapters.kafka.deployment import Deployment, apply_topics
+from hub.adapters.kafka.plan import Plan, StoredRule
+from hub.core.authority import TrustList
+from hub.core.ids import AuthorityId
+
+_RESOURCES: Final = ("TOPIC", "GROUP", "TRANSACTIONAL_ID")
+
+
+class KafkaAdministration:
+    """Implements ``hub.adapters.secretariat.Administration``: one connection per call, in a thread."""
+
+    def __init__(self, config: ClientConfig) -> None:
+        self._config = config
+
+    async def apply(self, trust: TrustList, *, now_ms: int) -> None:
+        """Make what is missing, take from revoked authorities what they may. Raises ``Unreachable``, ``NotPermitted``."""
+        deployment = deployment_of(trust, now_ms=now_ms)
+
+        def act() -> None:
+            with KafkaAdmin(self._config) as admin:
+                apply_topics(admin, deployment)
+
+        await asyncio.to_thread(act)
+
+    async def deny(self, authority: AuthorityId, *, trust: TrustList, now_ms: int) -> None:  # noqa: ARG002 (the port)
+        """Deny everything to a principal: Kafka asks denials first. Raises ``Unreachable``, ``NotPermitted``."""
+        plan = Plan(create=(), alter={}, allow=denials(authority), remove=(), rows=())
+
+        def act() -> None:
+            with KafkaAdmin(self._config) as admin:
+                admin.apply(plan)
+
+        await asyncio.to_thread(act)
+
+
+def deployment_of(trust: TrustList, *, now_ms: int) -> Deployment:
+    """Whose topics and permissions the list asks for."""
+    revoked = trust.revoked(now_ms)
+    return Deployment(
+        authorities=frozenset(trust.authorities) - revoked,
+        revoked=revoked,
+        shards=trust.shards,
+        ledger_partitions=trust.ledger_partitions,
+    )
+
+
+def denials(authority: AuthorityId) -> tuple[StoredRule, ...]:
+    """Rules that refuse an authority every act, whatever else allows it."""
+    return tuple(
+        StoredRule(f"User:{authority}", "*", "ALL", "DENY", resource, "*", "LITERAL") for resource in _RESOURCES
+    )
