@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -84,8 +85,10 @@ def raw_public(key: object) -> tuple[str, bytes]:
 def _matching(certificate_der: bytes, raw: bytes) -> Digest:
     try:
         certified = x509.load_der_x509_certificate(certificate_der).public_key()
-    except ValueError as error:
-        raise UsageError("certificate-unreadable", "This is no X.509 certificate in DER.") from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise UsageError(
+            "certificate-unreadable", "This is no X.509 certificate in DER of a key that we know."
+        ) from error
     if raw_public(certified)[1] != raw:
         raise UsageError("key-unsuitable", "The certificate belongs to another key.")
     return certificate_digest(certificate_der)
@@ -145,7 +148,7 @@ def signer_from_pem(pem: bytes, *, certificate_der: bytes | None = None) -> Soft
     """
     try:
         private = serialization.load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError) as error:  # TypeError: the key has a password
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:  # TypeError: the key has a password
         raise UsageError("key-unreadable", "This is no private key in PKCS#8 PEM without a password.") from error
     if not isinstance(private, PrivateKey):
         raise UsageError("key-unsuitable", "No suite of comity/1 has a key of this kind or size.")

@@ -22,6 +22,7 @@ SIGNATURE_BYTES = {"Ed25519": 64, "ML-DSA-65": 3309, "ML-DSA-87": 4627, "ES256":
 # Published: RFC 8037 appendix A.3 (Ed25519), RFC 7638 section 3.1 has RSA-2048, below our minimum.
 RFC8037_X = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
 RFC8037_THUMBPRINT = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
+OTHER_KIND = bytes.fromhex("3009300406022a03030100")  # a SubjectPublicKeyInfo of the unknown kind 1.2.3
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +174,13 @@ def test_rsa_keys_have_a_size() -> None:
     small = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     spki = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     curve = ec.generate_private_key(ec.SECP256R1())
-    for public in (small.public_key().public_bytes(*spki), curve.public_key().public_bytes(*spki), b"", b"\x30\x00"):
+    for public in (
+        small.public_key().public_bytes(*spki),
+        curve.public_key().public_bytes(*spki),
+        b"",
+        b"\x30\x00",
+        OTHER_KIND,
+    ):
         with pytest.raises(Refused, match="key-malformed"):
             suites.thumbprint("PS256", public)
         with pytest.raises(Refused, match="signature-invalid"):
@@ -229,6 +236,10 @@ def test_unreadable_keys() -> None:
     for pem, code in (
         (b"", "key-unreadable"),
         (b"-----BEGIN PRIVATE KEY-----\nAA\n-----END PRIVATE KEY-----\n", "key-unreadable"),
+        (
+            b"-----BEGIN PRIVATE KEY-----\nMA0CAQAwBAYCKgMEAgQA\n-----END PRIVATE KEY-----\n",
+            "key-unreadable",
+        ),  # kind 1.2.3
         (locked, "key-unreadable"),
         (exchange, "key-unsuitable"),
         (curve, "key-unsuitable"),
