@@ -85,7 +85,7 @@ def raw_public(key: object) -> tuple[str, bytes]:
 def _matching(certificate_der: bytes, raw: bytes) -> Digest:
     try:
         certified = x509.load_der_x509_certificate(certificate_der).public_key()
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise UsageError(
             "certificate-unreadable", "This is no X.509 certificate in DER of a key that we know."
         ) from error

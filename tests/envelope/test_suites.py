@@ -219,6 +219,12 @@ def test_certificate_of_a_signer() -> None:
     for bad, code in (
         (foreign, "key-unsuitable"),
         (der[:-1], "certificate-unreadable"),
+        (
+            der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x09", 1),
+            "certificate-unreadable",
+        ),  # X.509 version 10
+        # The curve P-384 (1.3.132.0.34) replaced by one that does not exist.
+        (der.replace(bytes.fromhex("06052b81040022"), bytes.fromhex("06052b8104007f"), 1), "certificate-unreadable"),
         (b"", "certificate-unreadable"),
     ):
         with pytest.raises(UsageError) as error:
