@@ -22,7 +22,7 @@ from hub.errors import UsageError
 
 ENVIRONMENT_PREFIX: Final = "COMITY_"
 # What commands and connectors read under the same prefix; it is not the hub's to judge.
-FOREIGN: Final = frozenset({"COMITY_DEBUG", "COMITY_COMMAND_CONFIG", "COMITY_VECTORS", "COMITY_CACHE"})
+FOREIGN: Final = frozenset({"COMITY_DEBUG", "COMITY_VECTORS", "COMITY_CACHE"})
 FOREIGN_PREFIXES: Final = ("COMITY_CONNECTOR_", "COMITY_BROKER_", "COMITY_TEST_")
 PROCESSES: Final = ("router", "registrar", "watch")
 
@@ -45,6 +45,7 @@ class HubSettings(BaseSettings):
 
     home: Path = Path("comity-home")
     bootstrap_server: str | None = None  # None: the local broker of the home folder
+    command_config: Path | None = None  # Kafka client properties; None: those of the process in the home folder
     database_url: Annotated[str | None, Field(repr=False)] = None  # None: the SQLite file of the home folder
     worker: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")] = (
         "1"  # a name per worker and machine, kept over restarts
