@@ -33,6 +33,10 @@ from hub.core.timekeeping import (
 from hub.core.topics import outbox_owner
 
 NOBODY: Final = AuthorityId("")  # the recipient in the count of refusals whose manifest cannot be believed
+REPLY_LEVELS: Final[dict[MessageType, Level]] = {
+    MessageType.ACK: Level.ACKNOWLEDGED,
+    MessageType.RESPONSE: Level.ANSWERED,
+}
 _AUTHENTIC_STEPS: Final = frozenset("efgh")  # the checks after the signatures: the sender did say this
 
 
@@ -120,6 +124,7 @@ class Changes:
     ignored: tuple[IgnoredEntry, ...] = ()
     tallies: tuple[tuple[Pair, Tally], ...] = ()
     alerts: tuple[Alert, ...] = ()
+    reached: tuple[tuple[Level, int], ...] = ()  # levels of other messages, milliseconds after acceptance
 
 
 @dataclass(slots=True)
@@ -200,7 +205,18 @@ def _message(view: CaseView, entry: MessageEntry, *, partition: int, open_max: i
         clocks=moves.clocks,
         tallies=((pair, replace(tally, accepted=tally.accepted + 1)),),
         alerts=(alert,) if doubled else (),
+        reached=() if doubled else _reached_by_reply(view, message),
     )
+
+
+def _reached_by_reply(view: CaseView, reply: CaseMessage) -> tuple[tuple[Level, int], ...]:
+    level = REPLY_LEVELS.get(reply.type)
+    if level is None or reply.in_reply_to is None:
+        return ()
+    message = view.messages.get(MessageKey(reply.key.case, reply.in_reply_to))
+    if message is None or message.pair != Pair(reply.pair.recipient, reply.pair.sender):
+        return ()
+    return ((level, reply.accepted_ms - message.accepted_ms),)
 
 
 def _refused(view: CaseView, entry: MessageEntry) -> Changes:
@@ -242,9 +258,11 @@ def _level(view: CaseView, entry: LevelEntry) -> Changes:
     heads = _touched(view, case, time_ms)
     match entry.level:
         case ReceiptLevel.DELIVERED if message.delivered_ms is None:
-            return Changes(heads=heads, messages=(replace(message, delivered_ms=time_ms),))
+            reached = ((Level.DELIVERED, time_ms - message.accepted_ms),)
+            return Changes(heads=heads, messages=(replace(message, delivered_ms=time_ms),), reached=reached)
         case ReceiptLevel.OPENED if message.opened_ms is None:
-            return Changes(heads=heads, messages=(replace(message, opened_ms=time_ms),))
+            reached = ((Level.OPENED, time_ms - message.accepted_ms),)
+            return Changes(heads=heads, messages=(replace(message, opened_ms=time_ms),), reached=reached)
         case ReceiptLevel.REFUSED if message.refused_ms is None:
             moves = refused_by_recipient(entry, view.clocks)
             refused = replace(message, refused_ms=time_ms, why=entry.why)

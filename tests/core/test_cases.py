@@ -68,6 +68,25 @@ def test_levels_follow_from_receipts_acknowledgement_and_answer(story):
     assert list(expected) == list(levels(case.messages[0], reply_times(case.messages)))
 
 
+def test_the_time_to_each_level_is_told(story):
+    """For the histogram of latencies: a receipt, an acknowledgement, an answer; nothing for what fits no message."""
+    request = story.message("xa-moj>xb-pgo")
+    told = [
+        request,
+        story.level("delivered", request),
+        story.level("opened", request),
+        story.message("xb-pgo>xa-moj", "ack", irt=request),
+        story.message("xb-pgo>xa-moj", "response", irt=request),
+        story.message("xb-pgo>xa-moj", "response"),
+        story.message("xa-moj>xb-pgo", "ack", irt=request),
+        story.message("xb-pgo>xa-moj", "ack", irt=story.message("xa-moj>xb-pgo")),
+    ]
+    _, changes = _fold(*told)
+    levels_told = [Level.DELIVERED, Level.OPENED, Level.ACKNOWLEDGED, Level.ANSWERED]
+    expected = [((level, 1000 * (n + 1)),) for n, level in enumerate(levels_told)]
+    assert [each.reached for each in changes] == [(), *expected, (), (), ()]
+
+
 def test_the_first_time_of_a_level_stands(story):
     """A receipt that comes again does not move the time."""
     request = story.message("xa-moj>xb-pgo")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, func, select
 
 from hub.adapters.sql import tables
 from hub.adapters.sql.case_reading import all_cases
@@ -21,11 +22,13 @@ from hub.adapters.sql.case_rows import (
     clocks_shelf,
 )
 from hub.adapters.sql.engine import transaction
+from hub.adapters.sql.progress import after
 from hub.adapters.sql.shelves import clocks_by_starter
 from hub.core.case_document import export_lines
 from hub.core.cases import NOBODY, CaseKey, CaseView, Changes, MessageKey
+from hub.core.clocks import ClockState
 from hub.core.entries import Entry, FlagEntry, LevelEntry, Logged, MessageEntry
-from hub.core.ids import MessageId, ThreadId
+from hub.core.ids import AuthorityId, MessageId, ThreadId
 from hub.core.manifest import ReceiptLevel
 from hub.core.pairs import Pair
 from hub.core.timekeeping import ClockKey, OpenKey, parties
@@ -41,7 +44,7 @@ class Applied:
 
     next_offset: int
     records: int  # those that were new
-    changes: tuple[tuple[Entry, Changes], ...]
+    changes: tuple[Changes, ...]  # one for each of their entries
 
 
 @dataclass(slots=True)
@@ -86,6 +89,8 @@ class Touched:
         case = CaseKey(entry.thread, parties(pair))
         self.heads.add(case)
         self.messages.add(MessageKey(case, entry.message))
+        if entry.in_reply_to is not None:
+            self.messages.add(MessageKey(case, entry.in_reply_to))
         self.refusals.add((entry.outbox.topic, entry.outbox.offset))
         self.clocks.update(ClockKey(case.thread, case.parties, operation.clock) for operation in entry.clocks)
 
@@ -112,13 +117,20 @@ class CaseStore:
             next_offset = PROGRESS.lock(connection, partition)
             fresh, wrong = PROGRESS.new_records(connection, batch, next_offset)
             changes = _fold(connection, partition, [e for logged in fresh for e in logged.record.entries], step)
-            last = fresh[-1].offset if wrong is not None and fresh else batch[-1].offset
-            if wrong is None or fresh:
-                next_offset = max(next_offset, last + 1)
-                PROGRESS.advance(connection, partition, next_offset)
+            next_offset = after(fresh if wrong is not None else batch, next_offset)
+            PROGRESS.advance(connection, partition, next_offset)
         if wrong is not None:
             raise wrong
         return Applied(next_offset, len(fresh), changes)
+
+    def overdue_counts(self, now_ms: int) -> dict[tuple[AuthorityId, str], int]:
+        """How many clocks run past their due time, by who owes the reply and by kind. Raises ``Unreachable``."""
+        clocks = tables.case_clocks.c
+        columns: list[Any] = [clocks.recipient, clocks.kind, func.count()]
+        query = select(*columns).where(clocks.state == ClockState.RUNNING.value, clocks.due_ms <= now_ms)
+        with transaction(self._engine) as connection:
+            rows = connection.execute(query.group_by(clocks.recipient, clocks.kind)).all()
+        return {(AuthorityId(owes), kind): count for owes, kind, count in rows}
 
     def export(self) -> Iterator[bytes]:
         """The canonical export: the same ledger always gives the same bytes. Raises ``Unreachable``."""
@@ -127,9 +139,7 @@ class CaseStore:
             yield from export_lines(all_cases(connection), tallies)
 
 
-def _fold(
-    connection: Connection, partition: int, entries: Sequence[Entry], step: Step
-) -> tuple[tuple[Entry, Changes], ...]:
+def _fold(connection: Connection, partition: int, entries: Sequence[Entry], step: Step) -> tuple[Changes, ...]:
     touched = Touched()
     for entry in entries:
         touched.add(entry)
@@ -156,11 +166,11 @@ def _fold(
         ignored=dict(loaded.ignored),
         tallies=dict(loaded.tallies),
     )
-    done: list[tuple[Entry, Changes]] = []
+    done: list[Changes] = []
     for entry in entries:
         changes = step(view, entry, partition)
         view.take(changes, partition=partition)
-        done.append((entry, changes))
+        done.append(changes)
     HEADS.save(connection, loaded.heads, view.heads)
     MESSAGES.save(connection, loaded.messages, view.messages)
     clocks.save(connection, loaded.clocks, view.clocks)

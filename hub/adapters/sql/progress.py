@@ -17,6 +17,11 @@ from hub.errors import VerificationFailed
 WRITER_WINDOW: Final = 1024  # numbers of a writer that are remembered: more than a watch ever has under way
 
 
+def after(taken: Sequence[Logged], next_offset: int) -> int:
+    """The next offset once these records are taken."""
+    return max([next_offset, *(logged.offset + 1 for logged in taken)])
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """One process's tables of offsets and numbers. ``fresh`` are the further columns of a new partition's row."""

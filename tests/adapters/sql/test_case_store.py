@@ -172,12 +172,18 @@ def test_cases_are_found_by_prefix_and_by_what_waits(engine: Engine, store: Case
     assert [int(case.head.key.thread, 16) for case in due] == [1]
 
 
+def test_overdue_clocks_are_counted_by_who_owes(store: CaseStore, history: list[Logged]):
+    """One of the first case's clocks still runs past its due time; the second case's is not due."""
+    store.apply(history, step)
+    assert store.overdue_counts(history[0].record.time_ms + 60_000) == {("xb-pgo", "reply"): 1}
+
+
 def test_partitions_are_counted_apart(store: CaseStore, story):
     """Numbers, offsets and open clocks belong to one partition."""
     for partition in (0, 1):
         clocks = [story.clock("start", number, due_in_ms=HOUR_MS) for number in (1, 2)]
         entry = story.message("xa-moj>xb-pgo", "request", *clocks, thread=partition + 1)
         done = store.apply([story.record(ROUTER, 1, entry, partition=partition)], step)
-        assert [len(changes.clocks) for _, changes in done.changes] == [2]
+        assert [len(changes.clocks) for changes in done.changes] == [2]
     assert store.next_offsets([0, 1]) == {0: 1, 1: 1}
     assert store.next_offsets([7]) == {7: 0}

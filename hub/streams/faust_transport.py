@@ -1,0 +1,307 @@
+"""Faust as it is safe here: it reads ``hub.ledger``, acknowledges nothing, and starts where the SQL database says.
+
+Faust has no setting for reading committed records only, commits past failed records, and hangs where a peer is silent
+or an access rule is missing. So: its transport is subclassed, its offsets are never used, an error in an agent goes to
+the runner while the agent waits for ever, and start and stop are bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, ClassVar, Final, NamedTuple
+
+import aiokafka
+import faust
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from faust.app.base import BootStrategy
+from faust.streams import Stream
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, AppT, EventT, StreamT
+from mode.supervisors import ForfeitOneForOneSupervisor
+from mode.threads import WorkerThread
+
+from hub.core.records import Record
+from hub.core.topics import LEDGER
+from hub.errors import VerificationFailed
+from hub.streams.ledger_steps import BATCH_RECORDS_MAX, LedgerSteps
+
+BATCH_SECONDS: Final = 0.05  # how long a batch gathers: less than anybody notices
+THREAD_STOP_SECONDS: Final = 3.0  # Faust waits for its thread without a limit, and blocks the loop with it
+
+Failed = Callable[[BaseException], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaustSettings:
+    """What an app needs to know of the cluster. ``ssl_context`` is None in tests without a broker only."""
+
+    group: str
+    client_id: str
+    bootstrap_server: str
+    ssl_context: ssl.SSLContext | None
+    session_ms: int
+    heartbeat_ms: int
+    step_ms: int
+    record_bytes_max: int
+
+
+class Reading(NamedTuple):
+    """How far one partition was read: ``position`` counts markers too, ``after_record`` is after the last record."""
+
+    position: int
+    after_record: int
+    end: int
+
+
+class BoundedThread(WorkerThread):
+    """A thread that neither keeps the process alive nor its loop waiting: a silent peer hangs it."""
+
+    def __init__(self, service: Any, **kwargs: Any) -> None:  # noqa: ANN401 (mode's signature)
+        super().__init__(service, **kwargs)
+        self.daemon = True
+
+    def stop(self) -> None:
+        """Wait for the end, but not for ever."""
+        self.is_stopped.wait(THREAD_STOP_SECONDS)
+
+
+class HubThread(driver.AIOKafkaConsumerThread):
+    """Reads committed records only, and knows how far."""
+
+    Worker = BoundedThread
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.after_record: dict[TP, int] = {}
+        self.follows: dict[TP, dict[int, int]] = {}  # of each record on its way: the offset after the one before it
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
+        conf = self.app.conf
+        return aiokafka.AIOKafkaConsumer(
+            client_id=conf.broker_client_id,
+            group_id=conf.id,
+            bootstrap_servers=driver.server_list(transport.url, transport.default_port),
+            partition_assignment_strategy=[RoundRobinPartitionAssignor],
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",  # what it skips would show as a gap in a writer's numbers
+            isolation_level="read_committed",
+            check_crcs=True,
+            max_partition_fetch_bytes=conf.consumer_max_fetch_size,
+            request_timeout_ms=int(conf.broker_request_timeout * 1000),
+            session_timeout_ms=int(conf.broker_session_timeout * 1000),
+            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
+            max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
+            **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
+        )
+
+    async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (Faust's types are untyped clients')
+        records = await super()._fetch_records(consumer, *args, **kwargs)
+        for tp, found in records.items():
+            place = TP(*tp)
+            if place not in self.follows:
+                continue  # fetched before the seek: not where the database says
+            for record in found:
+                self.follows[place][record.offset] = self.after_record[place]
+                self.after_record[place] = record.offset + 1
+        return records
+
+    async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:  # noqa: ANN401 (the same)
+        for tp, offset in partitions.items():
+            self.after_record[tp], self.follows[tp] = offset, {}
+        await super()._seek_wait(consumer, partitions)
+
+    async def readings(self, places: Collection[TP]) -> Mapping[TP, Reading]:
+        """How far each assigned place was read, and the end that it has now."""
+        found: Mapping[TP, Reading] = await self.call_thread(self._readings, list(places))
+        return found
+
+    async def _readings(self, places: Sequence[TP]) -> Mapping[TP, Reading]:
+        consumer = self._ensure_consumer()
+        ours = [tp for tp in places if tp in consumer.assignment() and tp in self.after_record]
+        ends = await consumer.end_offsets(ours)  # of committed records, as the isolation level says
+        # From here on nothing else runs in this thread: position and last record belong together.
+        return {tp: Reading(await consumer.position(tp), self.after_record[tp], ends[tp]) for tp in ours}
+
+
+class HubConsumer(driver.Consumer):
+    """Starts each partition where the SQL database says, and never where Kafka's group does."""
+
+    _thread: HubThread
+
+    def _new_consumer_thread(self) -> HubThread:
+        return HubThread(self, loop=self.loop, beacon=self.beacon)
+
+    @property
+    def steps(self) -> LedgerSteps:
+        """The work that the records are for."""
+        return self._hub_transport.steps
+
+    @property
+    def _hub_transport(self) -> HubTransport:
+        if not isinstance(self.transport, HubTransport):
+            raise TypeError("the consumer belongs to another transport")
+        return self.transport
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seek every assigned partition of the ledger to its next offset in SQL."""
+        try:
+            return await self._seek_to_sql()
+        except Exception as error:
+            self._hub_transport.failed(error)
+            await asyncio.Event().wait()
+            raise
+
+    async def _seek_to_sql(self) -> Mapping[TP, int]:
+        places = [tp for tp in self._thread.assignment() if tp.topic == LEDGER]
+        stored = self.steps.next_offsets([tp.partition for tp in places])
+        offsets = {tp: stored[tp.partition] for tp in places}
+        starts = await self._thread.earliest_offsets(*places)
+        ends = await self._thread.highwaters(*places)
+        for tp, offset in offsets.items():
+            check_log(tp, offset, start=starts[tp], end=ends[tp])
+        await self.seek_wait(offsets)
+        return offsets
+
+    def continuing(self, batch: Sequence[Record]) -> list[Record]:
+        """The records of one partition that follow on what was taken.
+
+        Around a rebalance Faust drops records that it fetched, and reads them again later; what it hands over behind
+        such a hole must not be taken. Where they never come again, the runner sees that nothing moves.
+        """
+        partition = batch[0].partition
+        follows = self._thread.follows.get(TP(LEDGER, partition), {})
+        expected = self.steps.next_offsets([partition])[partition]
+        unbroken: list[Record] = []
+        for record in batch:
+            follows_offset = follows.pop(record.offset, None)
+            if record.offset >= expected and follows_offset is not None and follows_offset <= expected:
+                unbroken.append(record)
+                expected = record.offset + 1
+        return unbroken
+
+    def behind(self) -> Mapping[int, tuple[int, int]]:
+        """Per partition that has records on their way: (next offset in SQL, offset after the last one fetched)."""
+        fetched = {tp.partition: after for tp, after in self._thread.after_record.items() if tp in self.assignment()}
+        taken = self.steps.next_offsets(fetched)
+        return {
+            partition: (taken[partition], after) for partition, after in fetched.items() if after > taken[partition]
+        }
+
+    async def at_end(self, partitions: Collection[int]) -> Collection[int]:
+        """Which partitions are read to their ends, and all that was read is taken."""
+        places = [TP(LEDGER, partition) for partition in partitions]
+        readings = await self._thread.readings(places)
+        taken = self.steps.next_offsets(partitions)
+        return [
+            tp.partition
+            for tp, reading in readings.items()
+            if reading.position >= reading.end and taken[tp.partition] >= reading.after_record
+        ]
+
+
+class HubTransport(driver.Transport):
+    """The transport of one app."""
+
+    Consumer: ClassVar[type[HubConsumer]] = HubConsumer
+    steps: LedgerSteps
+    failed: Failed
+
+
+class ReadOnly(BootStrategy):
+    """No producer: an idempotent one needs more rights than a reader has. Flags go out by ``hub.ports.Writer``."""
+
+    enable_kafka_producer = False
+
+
+class LedgerApp(faust.App):
+    """A Faust app that only reads."""
+
+    BootStrategy = ReadOnly
+
+
+def check_log(tp: TP, offset: int, *, start: int, end: int) -> None:
+    """The log must still hold what is read next. Raises ``VerificationFailed``: never a silent jump."""
+    where = f"partition {tp.partition} of {tp.topic}"
+    if start > offset:
+        raise VerificationFailed(
+            "ledger-truncated", f"{where} starts at {start}, after the next offset {offset}: records were removed."
+        )
+    if offset > end:
+        raise VerificationFailed(
+            "ledger-shorter", f"{where} ends at {end}, before the next offset {offset}: it is another or an older log."
+        )
+
+
+def build_ledger_app(settings: FaustSettings, steps: LedgerSteps, *, name: str, failed: Failed) -> faust.App:
+    """An app with one agent, ``name``, that hands every batch of the ledger to ``steps``. Connects to nothing yet."""
+    app = LedgerApp(
+        settings.group,
+        broker=f"kafka://{settings.bootstrap_server}",
+        broker_credentials=faust.SSLCredentials(context=settings.ssl_context) if settings.ssl_context else None,
+        broker_client_id=settings.client_id,
+        broker_commit_every=10_000,
+        broker_session_timeout=settings.session_ms / 1000,
+        broker_heartbeat_interval=settings.heartbeat_ms / 1000,
+        broker_request_timeout=max(settings.step_ms, settings.session_ms) / 1000,
+        consumer_max_fetch_size=settings.record_bytes_max,
+        processing_guarantee="at_least_once",
+        key_serializer="raw",
+        value_serializer="raw",
+        store="memory://",
+        autodiscover=False,
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        stream_wait_empty=False,
+        table_standby_replicas=0,
+        agent_supervisor=ForfeitOneForOneSupervisor,
+    )
+    ledger = app.topic(LEDGER, acks=False)
+
+    async def follow(stream: StreamT[bytes]) -> None:
+        if not isinstance(stream, Stream):
+            raise TypeError("Faust has another stream than the one it was tried with")
+        async for events in stream.take_events(BATCH_RECORDS_MAX, within=BATCH_SECONDS):
+            try:
+                for batch in by_partition(events):
+                    unbroken = hub_consumer(app).continuing(batch)
+                    if unbroken:
+                        steps.take(unbroken)
+            except Exception as error:  # noqa: BLE001 (Faust would acknowledge, restart the agent, and go on behind it)
+                failed(error)
+                await asyncio.Event().wait()
+
+    app.agent(ledger, name=name, concurrency=1)(follow)
+    app.finalize()
+    transport = HubTransport(app.conf.broker_consumer, app)
+    transport.steps, transport.failed = steps, failed
+    app.transport = transport
+    return app
+
+
+def hub_consumer(app: AppT) -> HubConsumer:
+    """The app's consumer."""
+    if not isinstance(app.consumer, HubConsumer):
+        raise TypeError("the app has another transport")
+    return app.consumer
+
+
+def by_partition(events: Sequence[EventT[bytes]]) -> list[list[Record]]:
+    """The events of a batch as records, one list per partition, each in the log's order."""
+    records = [
+        Record(
+            topic=event.message.topic,
+            partition=event.message.partition,
+            offset=event.message.offset,
+            time_ms=round((event.message.timestamp or 0) * 1000),
+            key=event.message.key,
+            value=event.message.value,
+        )
+        for event in events
+    ]
+    ordered = sorted(records, key=lambda record: record.partition)
+    return [list(group) for _, group in groupby(ordered, key=lambda record: record.partition)]
