@@ -134,3 +134,10 @@ def test_fresh_list() -> None:
     """A statement of the last 24 hours makes the newest list fresh, also when it names an older one."""
     assert VIEW.fresh(NOW + TRUST_FRESH_MS_MAX).number == 2
     assert replace(VIEW, freshness=Freshness(1, NOW)).fresh(NOW).number == 2
+
+
+@pytest.mark.parametrize(("time_ms", "revoked"), [(399, frozenset()), (400, frozenset({AUTHORITY.id}))])
+def test_revoked_authorities(time_ms: int, revoked: frozenset[AuthorityId]) -> None:
+    """A list names those who are revoked at a time; suspension is not revocation."""
+    listed = replace(trust_list(1), authorities={AUTHORITY.id: AUTHORITY})
+    assert revoked == listed.revoked(time_ms)
