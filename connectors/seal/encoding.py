@@ -24,11 +24,13 @@ def unb64(text: str) -> bytes:
     Raises ``Refused(base64-malformed)`` for padding, white space, a foreign character, an impossible length and unused
     bits that are not zero: whatever ``b64`` would not have written, so that no value has two spellings.
     """
+    if "+" in text or "/" in text:  # pybase64 still takes the letters of the other alphabet, with a warning
+        raise _malformed()
     try:
         data = pybase64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as error:  # ValueError: a character outside ASCII
         raise _malformed() from error
-    # pybase64 takes "+" and "/" beside the URL-safe letters, and drops unused bits.
+    # pybase64 drops unused bits, and takes padding that was there before ours.
     if b64(data) != text:
         raise _malformed()
     return data
