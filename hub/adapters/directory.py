@@ -56,29 +56,38 @@ class Directory:
             self.view = fold_directory(before, record.key, record.value, self._anchor)
         except (Refused, VerificationFailed) as error:
             return [Alert(error.code, f"{DIRECTORY}/{record.offset}", error.sentence)]
-        # A list says which statements count: all are judged anew (a revoked key's statement goes, an early one comes).
-        return self._judge_statements() if self.view.lists != before.lists else []
+        if self.view.lists is not before.lists:
+            self._take_list(before.newest if before.lists else None)
+        return []
+
+    def _take_list(self, before: TrustList | None) -> None:
+        """Judge anew what a new list changes: a removed key's statement goes, one that came early counts at last."""
+        known = {} if before is None else before.authorities
+        same = {name for name, member in self.view.newest.authorities.items() if known.get(name) == member}
+        stale = [
+            kid for kid in self._latest if kid not in self.statements or self.statements[kid].authority not in same
+        ]
+        self._judge_all(stale)  # silently: a key that a later list drops is no incident
 
     def _take_statement(self, key: bytes, value: bytes | None) -> list[Alert]:
         kid = key_id(key.removeprefix(b"key/").decode("ascii", "replace"))
         if value is None:
             raise Refused("statement-removed", "A key statement was removed; statements stay for ever.")
         self._latest[kid] = value
-        return self._judge_statements(kid)
+        # A statement that comes before any list waits for it.
+        return self._judge_all([kid]) if self.view.lists else []
 
-    def _judge_statements(self, *only: KeyId) -> list[Alert]:
-        if not self.view.lists:
-            return []  # statements that come before any list wait for it
+    def _judge_all(self, kids: Sequence[KeyId]) -> list[Alert]:
         alerts: list[Alert] = []
         statements = dict(self.statements)
-        for kid in only or tuple(self._latest):
+        for kid in kids:
             statement, refusals = self._judge(kid, self.view.newest)
+            alerts += refusals
             statements.pop(kid, None)
             if statement is not None:
                 statements[kid] = statement
-            # Told when the record comes; a later list that drops an old key is no incident.
-            alerts += refusals if only else []
-        self.statements = MappingProxyType(statements)
+        if statements != self.statements:
+            self.statements = MappingProxyType(statements)
         return alerts
 
     def _judge(self, kid: KeyId, trust: TrustList) -> tuple[KeyStatement | None, list[Alert]]:

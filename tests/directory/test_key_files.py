@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def test_keys_come_back_in_their_order(tmp_path: Path) -> None:
         lambda text: text[:0] + b"[]",
     ],
 )
-def test_a_damaged_key_file_is_a_sentence(tmp_path: Path, damage) -> None:
+def test_a_damaged_key_file_is_a_sentence(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     """Version, algorithm, key, certificate or JSON broken: one error that names the file and no key."""
     whole = tmp_path / "whole.json"
     keys.write_signers(whole, [generate_signer("Ed25519")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hub.errors import UsageError
 
 
 @pytest.fixture
-def loose_umask():
+def loose_umask() -> Iterator[None]:
     """A umask that takes nothing away."""
     before = os.umask(0)
     yield

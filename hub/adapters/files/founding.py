@@ -24,7 +24,7 @@ from hub.core.secretariat import LIST_VALID_MS
 from hub.envelope import pki
 from hub.envelope.signers import SoftwareSigner, generate_signer
 from hub.envelope.suites import SUITES
-from hub.envelope.trust import anchor_json, sign_trust_list
+from hub.envelope.trust import anchor_json, read_trust_list, sign_trust_list
 from hub.errors import UsageError
 from hub.ports import Chance
 
@@ -93,8 +93,9 @@ def found(home: Home, counts: Counts, *, now_ms: int, chance: Chance) -> TrustLi
     anchor = _anchor(deployment, secretariat)
     write_new(home.anchor, anchor_json(anchor))
     first = _first_list(deployment, counts, roles, now_ms=now_ms)
-    folder.add_list(first.number, sign_trust_list(first, signers=secretariat[:THRESHOLD]))
-    return first
+    signed = sign_trust_list(first, signers=secretariat[:THRESHOLD])
+    folder.add_list(first.number, signed)
+    return read_trust_list(signed, anchor)
 
 
 def _new_signer() -> tuple[SoftwareSigner, ...]:
