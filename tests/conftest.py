@@ -1,19 +1,32 @@
-"""What every test may ask for: the public test vectors, read where they lie; entries of a ledger."""
+"""What every test may ask for: the public test vectors, read where they lie; entries of a ledger; a real Kafka."""
 
 from __future__ import annotations
 
+import asyncio
 import os
+import shutil
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hub.adapters.clock import SystemChance, SystemClock
+from hub.adapters.files.clients import write_client
+from hub.adapters.files.home import ClientFiles, Home
+from hub.adapters.kafka.broker import LocalBroker
+from hub.adapters.kafka.bus import KafkaBus
+from hub.adapters.kafka.client_config import ClientConfig
+from hub.adapters.kafka.timing import Timing
+from hub.core.access import BROKER, HUB_PRINCIPALS
 from hub.core.entries import Entry, LedgerRecord, LevelEntry, Logged, MessageEntry
 from hub.core.ids import AuthorityId, ClockId, MessageId, ThreadId, sha256, uuid7
 from hub.core.manifest import ClockKind, ClockOperation, ClockVerb, MessageType, ReceiptLevel
 from hub.core.pairs import Pair
 from hub.core.records import Position
+from hub.envelope import pki
 
 ROOT = Path(__file__).parents[1]
 
@@ -104,3 +117,110 @@ class Story:
 def story() -> Story:
     """Entries of a ledger, told one after the other."""
     return Story()
+
+
+class KafkaCluster:
+    """A real Kafka, and client files for every principal of the hub and of the authorities that tests make up."""
+
+    shards = 2
+    ledger_partitions = 2
+
+    def __init__(self, bootstrap_server: str, folder: Path, ca: pki.CertificateAuthority | None) -> None:
+        self.bootstrap_server = bootstrap_server
+        self._folder = folder
+        self._ca = ca
+
+    def config(self, principal: str) -> ClientConfig:
+        """How ``principal`` connects; its certificate is made when it is needed."""
+        files = ClientFiles(self._folder, principal)
+        if not files.properties.exists():
+            if self._ca is None:
+                pytest.skip(f"{files.properties} is missing: the cluster's owner must issue it")
+            issue_client(files, self._ca)
+        return ClientConfig.load(self.bootstrap_server, files.properties)
+
+    def bus(self, principal: str, *, timing: Timing | None = None) -> KafkaBus:
+        """The cluster, as ``principal``."""
+        return KafkaBus(self.config(principal), client_id=f"test-{principal}", timing=timing)
+
+    def prepare(self, authorities: Iterable[str]) -> None:
+        """Make the topics and permissions of these authorities. It blocks: use a thread in asynchronous tests."""
+        from hub.adapters.kafka.admin import KafkaAdmin  # half a second that the default tests need not pay
+        from hub.adapters.kafka.deployment import Deployment, apply_topics
+
+        deployment = Deployment(
+            authorities=frozenset(AuthorityId(name) for name in authorities),
+            shards=self.shards,
+            ledger_partitions=self.ledger_partitions,
+        )
+        with KafkaAdmin(self.config("admin")) as admin:
+            apply_topics(admin, deployment)
+
+
+def issue_client(files: ClientFiles, ca: pki.CertificateAuthority, *, server: bool = False) -> None:
+    """A principal's key, certificate and properties, as ``comity init`` and ``comity authority enrol`` write them."""
+    now_ms, chance = SystemClock().now_ms(), SystemChance()
+    validity = pki.Validity(
+        serial=pki.serial_number(chance.bytes(pki.SERIAL_BYTES)), from_ms=now_ms - 60_000, until_ms=now_ms + 86_400_000
+    )
+    key = pki.generate_transport_key()
+    names = ("localhost", "127.0.0.1") if server else ()
+    certificate = pki.issue_transport_certificate(
+        ca, files.principal, pki.transport_public(key), validity, server_names=names
+    )
+    files.folder.mkdir(parents=True, exist_ok=True)
+    write_client(
+        files,
+        key_pem=key,
+        certificate_pem=pki.certificate_pem(certificate),
+        ca_pem=pki.certificate_pem(ca.certificate),
+    )
+
+
+def broker_home(folder: Path) -> tuple[Home, pki.CertificateAuthority]:
+    """A home folder with what a local broker needs, and the transport CA behind it."""
+    now_ms = SystemClock().now_ms()
+    validity = pki.Validity(serial=1, from_ms=now_ms - 60_000, until_ms=now_ms + 86_400_000)
+    ca = pki.make_transport_ca("comity-test-transport", validity)
+    home = Home(folder)
+    for principal in HUB_PRINCIPALS:
+        issue_client(home.client(principal), ca, server=principal == BROKER)
+    return home, ca
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Kafka's own words for a cluster of one's own."""
+    parser.addoption("--bootstrap-server", help="host:port of a Kafka for the tests marked kafka; else a local one")
+    parser.addoption(
+        "--command-config",
+        type=Path,
+        help="the admin's client properties; those of other principals lie beside it, as <principal>.properties",
+    )
+
+
+@pytest.fixture(scope="session")
+def kafka_cache() -> Path:
+    """Where Apache Kafka's jars are kept; skips when there is neither Java nor Maven to use them."""
+    for program in ("java", "mvn"):
+        if shutil.which(program) is None:
+            pytest.skip(f"no {program} here: install Java 17 and Maven, or name a cluster with --bootstrap-server")
+    return Path(os.environ.get("COMITY_CACHE", "~/.cache/comity")).expanduser()
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
+    """A real Kafka for the whole run: the named cluster, else a local broker from the official jars."""
+    named, config = request.config.getoption("--bootstrap-server"), request.config.getoption("--command-config")
+    if named is not None:
+        if config is None:
+            pytest.fail("--bootstrap-server needs --command-config: Comity has no plain connection")
+        yield KafkaCluster(named, config.parent, None)
+        return
+    cache: Path = request.getfixturevalue("kafka_cache")
+    home, ca = broker_home(tmp_path_factory.mktemp("kafka-home"))
+    broker = LocalBroker(home, cache=cache)
+    with ThreadPoolExecutor(1) as thread:  # an asynchronous test may be what asks for this fixture first
+        state = thread.submit(asyncio.run, broker.start(SystemChance())).result()
+    yield KafkaCluster(str(state.bootstrap_server), home.client("admin").folder, ca)
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, broker.stop()).result()

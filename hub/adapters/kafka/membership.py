@@ -16,7 +16,11 @@ OnRevoked = Callable[[frozenset[int]], None]
 
 
 class KafkaMembership:
-    """Implements ``hub.ports.Membership``. It polls for as long as it lives: a member that does not is thrown out."""
+    """Implements ``hub.ports.Membership``. It polls for as long as it lives: a member that does not is thrown out.
+
+    Each worker needs an instance name of its own: aiokafka's heartbeats do not carry it, so that of two live workers
+    with one name neither is told to end, and they take the partitions from each other without end.
+    """
 
     def __init__(self, consumer: AIOKafkaConsumer, topic: str, timing: Timing, on_revoked: OnRevoked) -> None:
         self._consumer = consumer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from typing import Final
@@ -47,7 +48,9 @@ async def _ask(host: str, port: int, context: ssl.SSLContext) -> None:
         await writer.drain()
         await reader.readexactly(4)
     finally:
-        writer.close()
+        writer.transport.abort()  # not close: that waits for the server's farewell
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
 
 def _explained(error: Exception, server: str, config: ClientConfig) -> ComityError:

@@ -18,7 +18,7 @@ from hub.adapters.kafka.timing import Timing
 from hub.adapters.kafka.translate import surest
 from hub.core.access import DIRECTORY_RECORD_BYTES_MAX
 from hub.core.records import Outgoing, Place, Position
-from hub.errors import ComityError, OutcomeUnknown, Unreachable
+from hub.errors import ComityError, Fenced, OutcomeUnknown, Unreachable
 
 BATCH_BYTES_MAX: Final = 1024 * 1024  # below every topic's max.message.bytes; the default of 16 KiB is ten times slower
 REQUEST_BYTES_MAX: Final = DIRECTORY_RECORD_BYTES_MAX  # the broker holds each topic to its own limit
@@ -106,6 +106,7 @@ class KafkaTransactionalWriter:
         self._metadata = metadata
         self._timing = timing
         self._usable = True
+        self._asked_to_commit = False
 
     async def transact(self, records: Sequence[Outgoing], offsets: Mapping[Place, int], group: str) -> None:
         """Write all records and commit ``offsets`` of ``group``, or neither.
@@ -127,11 +128,7 @@ class KafkaTransactionalWriter:
             raise
         if raised:
             await discard(self._producer, self._timing)
-            unknown = OutcomeUnknown(
-                "transaction-unknown",
-                f"A transaction ended with an unknown outcome ({type(raised[0]).__name__}); reading everything anew.",
-            )
-            raise surest(raised) or unknown from raised[0]
+            raise self._explained(raised) from raised[0]
         self._usable = True
 
     async def close(self) -> None:
@@ -152,8 +149,19 @@ class KafkaTransactionalWriter:
         raised = await _settle(pending)
         if raised:
             return [*raised, *_of_transaction(producer)]
+        self._asked_to_commit = True
         await producer.commit_transaction()
+        self._asked_to_commit = False
         return []
+
+    def _explained(self, raised: Sequence[BaseException]) -> ComityError:
+        known = surest(raised)
+        if known is not None and (isinstance(known, Fenced) or not self._asked_to_commit):
+            return known
+        return OutcomeUnknown(
+            "transaction-unknown",
+            f"A transaction ended with an unknown outcome ({type(raised[0]).__name__}); reading everything anew.",
+        )
 
 
 async def start_transactional(
@@ -180,6 +188,7 @@ async def discard(producer: AIOKafkaProducer, timing: Timing) -> None:
         task.cancel()
         await asyncio.wait([task], timeout=timing.stop_s)
     await lifecycle.stop(producer, timing)
+    _of_transaction(producer)  # read, so that the loop does not report it
 
 
 async def _know_topics(producer: AIOKafkaProducer, metadata: Metadata, records: Sequence[Outgoing]) -> None:
@@ -222,7 +231,8 @@ async def _settle(pending: Sequence[asyncio.Future[Any]]) -> list[BaseException]
 
 def _of_transaction(producer: AIOKafkaProducer) -> list[BaseException]:
     """The error that aiokafka keeps for the end of the transaction: the cause behind a wrong state."""
-    waiter = producer._txn_manager.wait_for_transaction_end()  # noqa: SLF001 (no public way; a canary watches the name)
+    manager = producer._txn_manager  # noqa: SLF001 (no public way; a canary watches the name)
+    waiter = manager.wait_for_transaction_end() if manager is not None else None
     if waiter is None or not waiter.done() or waiter.cancelled():
         return []
     error = waiter.exception()
