@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 import aiokafka
 import faust
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import KafkaError
 from faust.app.base import BootStrategy
 from faust.streams import Stream
 from faust.transport.drivers import aiokafka as driver
@@ -24,9 +25,12 @@ from faust.types import TP, AppT, EventT, StreamT
 from mode.supervisors import ForfeitOneForOneSupervisor
 from mode.threads import WorkerThread
 
+from hub.adapters.kafka.client_config import ClientConfig
+from hub.core.access import LEDGER_RECORD_BYTES_MAX
 from hub.core.records import Record
 from hub.core.topics import LEDGER
 from hub.errors import VerificationFailed
+from hub.settings import HubSettings
 from hub.streams.ledger_steps import BATCH_RECORDS_MAX, LedgerSteps
 
 BATCH_SECONDS: Final = 0.05  # how long a batch gathers: less than anybody notices
@@ -47,6 +51,20 @@ class FaustSettings:
     heartbeat_ms: int
     step_ms: int
     record_bytes_max: int
+
+
+def faust_settings(settings: HubSettings, kafka: ClientConfig, *, group: str) -> FaustSettings:
+    """What an app of this process needs to know. Raises ``UsageError`` for unreadable client files."""
+    return FaustSettings(
+        group=group,
+        client_id=f"{group}-{settings.worker}",
+        bootstrap_server=kafka.bootstrap_server,
+        ssl_context=kafka.ssl_context(),
+        session_ms=settings.session_ms,
+        heartbeat_ms=settings.heartbeat_ms,
+        step_ms=settings.step_ms,
+        record_bytes_max=LEDGER_RECORD_BYTES_MAX,
+    )
 
 
 class Reading(NamedTuple):
@@ -122,7 +140,10 @@ class HubThread(driver.AIOKafkaConsumerThread):
     async def _readings(self, places: Sequence[TP]) -> Mapping[TP, Reading]:
         consumer = self._ensure_consumer()
         ours = [tp for tp in places if tp in consumer.assignment() and tp in self.after_record]
-        ends = await consumer.end_offsets(ours)  # of committed records, as the isolation level says
+        try:
+            ends = await consumer.end_offsets(ours)  # of committed records, as the isolation level says
+        except KafkaError:
+            return {}  # the broker is away: nobody knows the end, nothing is at it
         # From here on nothing else runs in this thread: position and last record belong together.
         return {tp: Reading(await consumer.position(tp), self.after_record[tp], ends[tp]) for tp in ours}
 
@@ -236,11 +257,11 @@ def check_log(tp: TP, offset: int, *, start: int, end: int) -> None:
         )
 
 
-def build_ledger_app(settings: FaustSettings, steps: LedgerSteps, *, name: str, failed: Failed) -> faust.App:
+def build_ledger_app(settings: FaustSettings, steps: LedgerSteps, *, name: str, failed: Failed) -> LedgerApp:
     """An app with one agent, ``name``, that hands every batch of the ledger to ``steps``. Connects to nothing yet."""
     app = LedgerApp(
         settings.group,
-        broker=f"kafka://{settings.bootstrap_server}",
+        broker=";".join(f"kafka://{server}" for server in settings.bootstrap_server.split(",")),
         broker_credentials=faust.SSLCredentials(context=settings.ssl_context) if settings.ssl_context else None,
         broker_client_id=settings.client_id,
         broker_commit_every=10_000,

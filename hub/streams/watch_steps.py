@@ -65,7 +65,9 @@ class WatchSteps:
         waiting = self._store.due_partitions(partitions, now_ms)
         for partition in await at_end(waiting) if waiting else ():
             due = partial(flow.fall_due, now_ms=now_ms, warn_percents=self._warn_percents)
-            while self._store.fire(partition, now_ms=now_ms, due=due, emit=partial(self._emit, now_ms)):
+            raised = 1
+            while raised:
+                raised = self._store.fire(partition, now_ms=now_ms, due=due, emit=partial(self._emit, now_ms))
                 await asyncio.sleep(0)  # thousands at once leave room for the health server
         await self._send(partitions)
 
