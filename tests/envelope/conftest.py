@@ -90,6 +90,10 @@ class World:
         """A manifest's JWS, by xa-moj unless others sign."""
         return jws.sign(payload, typ=typ, signers=signers or self.states[XA].signers, issued_s=NOW_MS // 1000)
 
+    def sign_with_certificate(self, signer: SoftwareSigner, certificate: bytes) -> SoftwareSigner:
+        """The same key, naming another certificate of it."""
+        return with_certificate(signer, certificate)
+
     def record(
         self, manifest: Manifest | None = None, *, header: bytes | None = None, signers=None, **changes
     ) -> Record:
