@@ -14,14 +14,18 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError, RecordTooLargeError, TopicAuthorizationFailedError
+from aiokafka.protocol.fetch import FetchRequest
 
 from hub.adapters.kafka import lifecycle
 from hub.adapters.kafka.metadata import Metadata
+from hub.adapters.kafka.raw_batch import records_at
 from hub.adapters.kafka.timing import Timing
 from hub.adapters.kafka.translate import translated
+from hub.core.access import INBOX_RECORD_BYTES_MAX
 from hub.core.records import Place, Record
 from hub.errors import PartitionBroken, Unreachable
 
+_READ_COMMITTED: Final = 1  # isolation level on the wire
 _SWEEP_S: Final = 1.0  # how long the culprit of an error is looked for
 
 
@@ -139,15 +143,39 @@ class KafkaReader:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _SWEEP_S
         while loop.time() < deadline:
-            for place in [place for place in self._next if place not in self._paused]:
+            met = {records[0].place for records in self._found}
+            suspects = self._next.keys() - self._paused - met
+            if not suspects:
+                return
+            for place in suspects:
                 try:
                     records = await self._get([place], wait_ms=0, records_max=1)
                 except Exception as again:
                     self._one_by_one.add(place)
-                    raise self._back(place, "record-unreadable") from again
+                    broken = self._back(place, "record-unreadable")
+                    if not isinstance(again, UnicodeDecodeError):
+                        raise broken from again
+                    self._found.append(await self._get_raw(place, broken))
+                    return
                 if records:
                     self._found.append(records)
             await asyncio.sleep(0.02)
+
+    async def _get_raw(self, place: Place, broken: PartitionBroken) -> list[Record]:
+        """The batch at our position without aiokafka's decoder, for a header name that is no UTF-8."""
+        client = self._consumer._client  # noqa: SLF001 (no public way to a fetch; a canary watches the name)
+        wanted = [(place.topic, [(place.partition, self._next[place], INBOX_RECORD_BYTES_MAX)])]
+        request = FetchRequest(0, 1, INBOX_RECORD_BYTES_MAX, _READ_COMMITTED, wanted)
+        leader = client.cluster.leader_for_partition(TopicPartition(*place))
+        answer = await lifecycle.step(client.send(leader, request), self._timing.step_s, "a single batch")
+        try:
+            ((_, ((_, _, _, *_, batches),)),) = answer.topics
+            records = records_at(bytes(batches), place, self._next[place])
+        except ValueError as error:
+            raise broken from error
+        self._one_by_one.discard(place)
+        self._consumer.seek(TopicPartition(*place), records[-1].offset + 1)
+        return records
 
     def _taken(self, records: list[Record]) -> list[Record]:
         """The records, once they are seen to rise from where we are. Raises ``PartitionBroken``."""
