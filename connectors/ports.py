@@ -159,10 +159,14 @@ FileContent = Callable[[int], Iterator[bytes]]
 
 
 class NationalSystem(Protocol):
-    """A State's own system. Methods may block: the gateway calls them outside its event loop, one at a time."""
+    """A State's own system. Methods may block: the gateway calls them outside its event loop, several at once."""
 
     def outgoing(self) -> Sequence[HandIn | Unusable]:
         """What waits to be sent, oldest first. Nothing is taken by being listed."""
+        ...
+
+    def waits(self, key: str) -> bool:
+        """Whether a hand-in of this key is still there."""
         ...
 
     def content(self, hand_in: HandIn, number: int) -> Iterator[bytes]:

@@ -51,7 +51,7 @@ class _Parts(NamedTuple):
 
 
 class FolderSystem:
-    """An exchange folder. Its methods block and are called one at a time."""
+    """An exchange folder. Its methods block; each may run in a thread of its own."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -69,6 +69,15 @@ class FolderSystem:
             names = [name for name in os.listdir(parts.out) if not name.startswith(".")]  # noqa: PTH208 (by descriptor)
             dated = sorted((_changed_ns(name, parts.out), name) for name in names)
             return [_read(name, parts.out) for _, name in dated[:HAND_INS_PER_SCAN_MAX]]
+
+    def waits(self, key: str) -> bool:
+        """Whether ``out/<key>`` is there."""
+        with self._parts() as parts:
+            try:
+                os.stat(key, dir_fd=parts.out, follow_symlinks=False)
+            except FileNotFoundError:
+                return False
+            return True
 
     def content(self, hand_in: HandIn, number: int) -> Iterator[bytes]:
         """The bytes of file ``number``, checked against its length and SHA-256 as they pass."""
@@ -122,7 +131,7 @@ class FolderSystem:
         with self._parts() as parts:
             name = _failed_name(shown, data, parts)
             with opened_folder(name, parts.failed) as folder:
-                put_file(PROBLEM, folder, tmp=parts.tmp, data=data)
+                put_file(PROBLEM, folder, tmp=parts.tmp, data=data, part=f"{name}.problem.part")
                 if problem.message is None:
                     _move_aside(key, parts.out, HAND_IN, folder)
 

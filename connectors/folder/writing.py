@@ -63,9 +63,9 @@ def move(name: str, source: int, new_name: str, target: int) -> bool:
     return True
 
 
-def put_file(name: str, target: int, *, tmp: int, data: bytes) -> bool:
-    """Write ``data`` under ``name`` by way of ``tmp``; False when the name is taken: what was told stays told."""
-    part = f"{name}.part"
+def put_file(name: str, target: int, *, tmp: int, data: bytes, part: str = "") -> bool:
+    """Write ``data`` under ``name`` by way of ``part`` in ``tmp``; False when the name is taken: what was told stays told."""
+    part = part or f"{name}.part"
     remove(part, tmp)
     write_file(part, tmp, [data])
     return move(part, tmp, name, target)

@@ -52,7 +52,8 @@ class BundleStand(StrEnum):
     NEXT = "next"
     REPEAT = "repeat"
     MISSING = "bundle-missing"  # some before it did not come: what it says counts, and an alarm goes out
-    FORK = "bundle-fork"  # the writer signed two histories
+    LATE = "bundle-late"  # it was missing so far: what it says counts
+    FORK = "bundle-fork"  # the writer signed two histories: this one is kept as evidence and not believed
 
 
 def bundle_stand(
@@ -62,9 +63,7 @@ def bundle_stand(
     if same_number is not None:
         return BundleStand.REPEAT if same_number == digest else BundleStand.FORK
     expected = 1 if last is None else last[0] + 1
-    if chain.n < expected:
-        return BundleStand.FORK
-    if chain.n > expected:
-        return BundleStand.MISSING
+    if chain.n != expected:
+        return BundleStand.LATE if chain.n < expected else BundleStand.MISSING
     previous = None if last is None else last[1]
     return BundleStand.NEXT if chain.prev == previous else BundleStand.FORK

@@ -55,6 +55,7 @@ OUTGOING: Final = Table(
     Column("seals", Integer, nullable=False, default=0),
     Column("attempts", Integer, nullable=False, default=0),  # of publishing, since the last sealing
     Column("tried_ms", BigInteger),
+    Column("known", Boolean, nullable=False, default=False),  # whether the last attempt's offset is known
     Column("code", String),
     CheckConstraint("state IN ('draft', 'ready', 'sealed', 'accepted', 'failed')"),
     Index("outgoing_state", "state", "recipient", "n"),
@@ -69,6 +70,7 @@ COPIES: Final = Table(
     Column("settled", Boolean, nullable=False, default=False),  # the hub's receipt for this copy is in
     Column("code", String),
     Column("counted", Boolean, nullable=False, default=False),
+    Column("evidence", LargeBinary),  # the hub's receipt, standing alone
     Index("copies_message", "message"),
 )
 
@@ -131,6 +133,14 @@ INCOMING_PAIRS: Final = Table(
     Column("blocked", String),  # a fork: nothing is delivered until a person has looked
 )
 
+LINKS: Final = Table(
+    "links",
+    METADATA,
+    Column("digest", String, primary_key=True),  # of every manifest that moved a chain, delivered or refused
+    Column("sender", String, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+)
+
 CLAIMS: Final = Table(
     "claims",
     METADATA,
@@ -156,7 +166,8 @@ PARKED: Final = Table(
     Column("inbox_offset", BigInteger, primary_key=True),
     Column("part", Integer, primary_key=True),  # index of a claim in its bundle; 0 for a whole record
     Column("kind", String, nullable=False),  # copy, gap, bundle
-    Column("sender", String),
+    Column("digest", String),  # of the manifest
+    Column("sender", String),  # once it was judged
     Column("sequence", BigInteger),
     Column("code", String, nullable=False),
     Column("record", LargeBinary, nullable=False),
