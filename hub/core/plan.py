@@ -9,7 +9,7 @@ from hub.core.access import INBOX_RECORD_BYTES_MAX
 from hub.core.authority import TrustList
 from hub.core.entries import Entry
 from hub.core.ids import AuthorityId
-from hub.core.limits import BATCH_MESSAGES_MAX, TOUCHED_PARTITIONS_MAX
+from hub.core.limits import BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, TOUCHED_PARTITIONS_MAX
 from hub.core.manifest import Manifest
 from hub.core.pairs import Chain, Pair, advance
 from hub.core.receipts import Claim
@@ -34,6 +34,7 @@ class Plan:
     claims: dict[AuthorityId, list[Claim]] = field(default_factory=dict)
     claim_bytes: dict[AuthorityId, int] = field(default_factory=dict)
     ledgers: dict[int, list[Entry]] = field(default_factory=dict)
+    copied_bytes: int = 0
 
     def chain(self, manifest: Manifest | None) -> Chain:
         """The chain of a manifest's pair, as it stands in this transaction; an empty one for no manifest."""
@@ -53,12 +54,14 @@ class Plan:
             len(self.decisions) < BATCH_MESSAGES_MAX
             and touched <= TOUCHED_PARTITIONS_MAX
             and bundle_bytes <= BUNDLE_BYTES_MAX
+            and self.copied_bytes + _copied_bytes(decision) <= BATCH_BYTES_MAX
         )
 
     def add(self, decision: Decision) -> None:
         """Take a decision in: the claims, the ledger's entries, the pair's new place, the outbox's next offset."""
         self.decisions.append(decision)
         self.offsets[decision.owner] = decision.record.offset + 1
+        self.copied_bytes += _copied_bytes(decision)
         self._claim(decision.owner, receipt(decision), CLAIM_BYTES)
         if decision.recipient is not None:
             self._claim(decision.recipient, notice(decision), _claim_bytes(decision))
@@ -94,3 +97,10 @@ def _claim_bytes(decision: Decision) -> int:
     """The most that a claim of this decision takes: a gap notice carries the whole refused JWS."""
     is_gap = decision.recipient is not None and decision.code is not None
     return CLAIM_BYTES + (len(decision.jws_bytes or b"") if is_gap else 0)
+
+
+def _copied_bytes(decision: Decision) -> int:
+    """What the copy for the recipient takes."""
+    if not decision.accepted:
+        return 0
+    return len(decision.record.value or b"") + sum(len(value) for _, value in decision.record.headers)

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 import structlog
 import uvloop
 
+from hub.adapters.files.owned import make_folder, replace
 from hub.adapters.http import HealthServer
 from hub.core.effects import Alert
 from hub.errors import ComityError, OutcomeUnknown
@@ -91,9 +92,9 @@ class Process:
         Further workers of a home folder have their name in it: ``router-2.port``.
         """
         folder = self.settings.folder.logs
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         name = self.name if self.settings.worker == "1" else f"{self.name}-{self.settings.worker}"
-        (folder / f"{name}.port").write_text(f"{port}\n")
+        replace(folder / f"{name}.port", f"{port}\n".encode())
 
 
 def run_process(name: str, settings: HubSettings, main: Main) -> None:

@@ -18,7 +18,8 @@ BACK_OFF_SECONDS_FIRST: Final = 0.5
 BACK_OFF_SECONDS_MAX: Final = 30.0
 STEADY_SECONDS: Final = 60.0  # whoever ran so long has earned a quick restart
 STOP_SECONDS: Final = 20.0  # for a clean stop, before SIGKILL
-FINAL_EXIT_CODES: Final = frozenset({UsageError.exit_code, NotPermitted.exit_code})
+FINAL: Final[Mapping[int, type[ComityError]]] = {each.exit_code: each for each in (UsageError, NotPermitted)}
+"""What no restart mends: the child's exit code, and the error of the same code."""
 
 Say = Callable[[str], None]
 
@@ -26,8 +27,8 @@ Say = Callable[[str], None]
 async def supervise(commands: Mapping[str, Sequence[str]], *, say: Say) -> None:
     """Run each command as a child until SIGTERM or SIGINT; then stop all cleanly.
 
-    Raises ``ComityError(process-ended)``, with the child's exit code, when a child ends with wrong usage or without
-    permission; the other children are stopped first.
+    Raises ``UsageError(process-ended)`` or ``NotPermitted(process-ended)`` when a child ends so; the other children are
+    stopped first.
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -49,10 +50,8 @@ async def _keep(name: str, command: Sequence[str], stopping: asyncio.Event, say:
         code = await _run(name, command, stopping, say)
         if stopping.is_set():
             return
-        if code in FINAL_EXIT_CODES:
-            error = ComityError("process-ended", f"The {name} ended with exit code {code}; its last lines say why.")
-            error.exit_code = code  # type: ignore[misc]  # the child's, so that scripts see the cause
-            raise error
+        if code in FINAL:
+            raise FINAL[code]("process-ended", f"The {name} ended with exit code {code}; its last lines say why.")
         back_off = BACK_OFF_SECONDS_FIRST if loop.time() - begun > STEADY_SECONDS else back_off
         say(f"The {name} ended with exit code {code}; it is started again in {back_off:.1f} s.")
         with contextlib.suppress(TimeoutError):
