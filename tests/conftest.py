@@ -224,3 +224,15 @@ def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     yield KafkaCluster(str(state.bootstrap_server), home.client("admin").folder, ca)
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, broker.stop()).result()
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with all tables and no row: copied, it is a fresh database in a millisecond."""
+    from hub.adapters.sql.engine import open_engine, sqlite_url, upgrade
+
+    path = tmp_path_factory.mktemp("database") / "cases.db"
+    engine = open_engine(sqlite_url(path))
+    upgrade(engine)
+    engine.dispose()
+    return path

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 from sqlalchemy import Engine
 
 from hub.adapters.sql.case_reading import cases_by_prefix, latest_cases, waiting_cases
 from hub.adapters.sql.case_store import CaseStore
-from hub.adapters.sql.engine import transaction
+from hub.adapters.sql.engine import open_engine, sqlite_url, transaction
 from hub.core.cases import CaseView, Changes, register
 from hub.core.clocks import Flag
 from hub.core.entries import Entry, Logged
@@ -76,13 +79,12 @@ def test_the_stored_view_is_the_folded_view(engine: Engine, store: CaseStore, hi
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
-def test_a_rebuild_gives_the_same_bytes(store: CaseStore, history: list[Logged], tmp_path, size: int):
+def test_a_rebuild_gives_the_same_bytes(
+    store: CaseStore, history: list[Logged], tmp_path: Path, empty_database: Path, size: int
+):
     """Whatever the batches, whatever came twice."""
-    from hub.adapters.sql.engine import open_engine, sqlite_url, upgrade
-
     store.apply(history, step)
-    second = open_engine(sqlite_url(tmp_path / "second.db"))
-    upgrade(second)
+    second = open_engine(sqlite_url(shutil.copy(empty_database, tmp_path / "second.db")))
     rebuilt = CaseStore(second)
     for start in range(0, len(history), size):
         rebuilt.apply(history[max(0, start - 1) : start + size], step)
