@@ -26,11 +26,11 @@ class ConnectorSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True, case_sensitive=False)
 
-    authority: Annotated[str, Field(pattern=r"^[a-z]{2}-[a-z0-9]{2,24}$")]
-    bootstrap_server: str | None = None  # host:port; None: that of the Kafka client properties
+    authority: Annotated[str | None, Field(pattern=r"^[a-z]{2}-[a-z0-9]{2,24}$")] = None  # None: the folder's name
+    bootstrap_server: str | None = None  # host:port; None: the local broker of the home folder
     command_config: Path | None = None  # Kafka client properties; None: clients/<authority>.properties
     exchange: Path = Path("exchange")  # the folder contract's root
-    objects: Annotated[str, Field(repr=False)] = "objects"  # folder, or s3://bucket/prefix: shared with the others
+    objects: Annotated[str | None, Field(repr=False)] = None  # folder or s3://bucket; None: objects of the home folder
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     health_host: str = "127.0.0.1"
     health_port: Annotated[int, Field(ge=0, le=65535)] = 0  # 0: any free port, written to connector.port
@@ -51,12 +51,10 @@ class ConnectorSettings(BaseSettings):
 
 
 def load_settings(path: Path, **arguments: object) -> ConnectorSettings:
-    """Read ``connector.toml`` at ``path`` and the environment; arguments that are not None go first.
+    """Read ``connector.toml`` at ``path``, if it is there, and the environment; arguments that are not None go first.
 
-    Raises ``UsageError``: ``settings-missing``, ``setting-unknown``, ``setting-invalid``; it names no value.
+    Raises ``UsageError``: ``setting-unknown``, ``setting-invalid``; it names no value.
     """
-    if not path.is_file():
-        raise UsageError("settings-missing", f"{path} is not there; name a State's folder, or enrol the authority.")
     _check_environment()
     try:
         source = TomlConfigSettingsSource(ConnectorSettings, toml_file=path)

@@ -43,7 +43,7 @@ class ObjectStore:
                 raise _unreachable(error) from error
             raise
 
-    def get(self, uri: str, *, owner: AuthorityId) -> Iterator[bytes]:
+    def get(self, uri: str, owner: AuthorityId) -> Iterator[bytes]:
         """The object's bytes in chunks.
 
         Raises ``Refused(attachment-missing)`` when it is not there or lies under another's prefix, ``Unreachable``.

@@ -18,7 +18,6 @@ from connectors.gateway.sending import HUB_RECEIPT, Sender
 from connectors.gateway.store import Store
 from connectors.ports import Evidence, Step
 from connectors.seal.opening import proof
-from hub.core.access import claim_role
 from hub.core.authority import TrustView
 from hub.core.effects import Alert
 from hub.core.ids import AuthorityId, Digest, sha256
@@ -90,7 +89,7 @@ class Receiver:
     def _bundle(self, connection: Connection, record: Record, view: TrustView) -> list[Alert]:
         value = record.value or b""
         try:
-            bundle = read_bundle(value, inbox=self._topic, trust=view.newest, role_of=claim_role, heads=self._heads)
+            bundle = read_bundle(value, inbox=self._topic, trust=view.newest, heads=self._heads)
         except (Refused, VerificationFailed) as error:
             inbox.park(connection, record, kind="bundle", code=error.code)
             return [Alert(error.code, f"{self._topic}/{record.offset}", error.sentence)]
@@ -113,20 +112,21 @@ class Receiver:
                 Alert(standing.value, subject, "A bundle of the hub is missing before this one, or came late.")
             )
         for index, claim in enumerate(bundle.claims):
-            alerts += self._claim(connection, claim, cut_receipt(value, index), record=record, index=index, view=view)
+            alerts += self._claim(connection, claim, record=record, index=index, view=view)
         return alerts
 
     def _claim(
-        self, connection: Connection, claim: Claim, cut: bytes, *, record: Record, index: int, view: TrustView
+        self, connection: Connection, claim: Claim, *, record: Record, index: int, view: TrustView
     ) -> list[Alert]:
+        value = record.value or b""
         if isinstance(claim, ReceiptClaim):
-            return self._sender.receipt(connection, claim, cut)
+            return self._sender.receipt(connection, claim, cut_receipt(value, index))
         if isinstance(claim, RoutedClaim):
             return self._routed(connection, claim, view)
         if isinstance(claim, GapClaim):
             return self._gap(connection, claim, record=record, index=index, view=view)
         if isinstance(claim, FlagClaim | ClockIgnoredClaim):
-            _notice(connection, claim, Evidence(HUB_RECEIPT, cut.decode()))
+            _notice(connection, claim, Evidence(HUB_RECEIPT, cut_receipt(value, index).decode()))
         return []
 
     def _routed(self, connection: Connection, claim: RoutedClaim, view: TrustView) -> list[Alert]:
@@ -285,10 +285,9 @@ class Receiver:
         if parked.kind == "bundle":
             return self._bundle(connection, parked.record, view)
         value = parked.record.value or b""
-        bundle = read_bundle(value, inbox=self._topic, trust=view.newest, role_of=claim_role, heads=self._heads)
+        bundle = read_bundle(value, inbox=self._topic, trust=view.newest, heads=self._heads)
         claim = bundle.claims[parked.part]
-        cut = cut_receipt(value, parked.part)
-        return self._claim(connection, claim, cut, record=parked.record, index=parked.part, view=view)
+        return self._claim(connection, claim, record=parked.record, index=parked.part, view=view)
 
 
 def check_document(content: bytes, message_type: MessageType) -> None:
