@@ -24,9 +24,10 @@ from hub.cli.options import DEFAULT_HOME, BootstrapServer, CommandConfig, HomeFo
 from hub.cli.output import emit, say
 from hub.core.access import ADMIN
 from hub.core.authority import Status, TrustList
-from hub.core.ids import authority_id
+from hub.core.ids import AuthorityId, authority_id
 from hub.core.topics import DIRECTORY
 from hub.envelope.trust import read_anchor, read_trust_list
+from hub.errors import Refused, UsageError
 
 _COLUMNS: Final = ("action", "resource", "detail")
 _FINDINGS: Final = 1
@@ -137,7 +138,7 @@ def _deployment(
     home: Home, config: ClientConfig, named: list[str] | None, shards: int, ledger_partitions: int
 ) -> Deployment:
     """The trust list's authorities and counts, and the named authorities; without a list, the options."""
-    more = frozenset(authority_id(name) for name in named or ())
+    more = frozenset(_named(name) for name in named or ())
     trust = _trust(home, config)
     if trust is None:
         return Deployment(authorities=more, shards=shards, ledger_partitions=ledger_partitions)
@@ -149,6 +150,13 @@ def _deployment(
         shards=trust.shards,
         ledger_partitions=trust.ledger_partitions,
     )
+
+
+def _named(name: str) -> AuthorityId:
+    try:
+        return authority_id(name)
+    except Refused as error:
+        raise UsageError("authority-malformed", f"{name!r} is no authority id such as xa-moj.") from error
 
 
 def _trust(home: Home, config: ClientConfig) -> TrustList | None:
