@@ -6,8 +6,9 @@ import asyncio
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=Path,
         help="the admin's client properties; those of other principals lie beside it, as <principal>.properties",
     )
+
+
+@pytest.fixture
+def test_home(tmp_path: Path) -> Callable[[], tuple[Home, pki.CertificateAuthority]]:
+    """Makes home folders, each with a transport CA of its own."""
+    numbers = count()
+    return lambda: broker_home(tmp_path / f"home-{next(numbers)}")
+
+
+@pytest.fixture
+def client_config(test_home) -> ClientConfig:
+    """Client files that load, for a cluster that is not there."""
+    return ClientConfig.load("127.0.0.1:1", test_home()[0].client("router").properties)
 
 
 @pytest.fixture(scope="session")
