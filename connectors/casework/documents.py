@@ -116,15 +116,15 @@ class Request(_Event):
     event: Literal["mla.request.submitted"]
     requesting_authority: Office  # 46(15)(a)
     subject_matter: Text  # 46(15)(b)
-    nature: MatterNature = Field(strict=False)  # 46(15)(b)
+    nature: MatterNature  # 46(15)(b)
     conducting_authority: ConductingAuthority  # 46(15)(b)
     summary_of_facts: Text | None = None  # 46(15)(c): not for service of documents
-    assistance_types: tuple[AssistanceType, ...] = Field(min_length=1, max_length=LIST_ITEMS_MAX, strict=False)  # 46(3)
+    assistance_types: tuple[AssistanceType, ...] = Field(min_length=1, max_length=LIST_ITEMS_MAX)  # 46(3)
     assistance_sought: Text  # 46(15)(d)
     special_procedure: Text | None = None  # 46(15)(d)
-    persons: tuple[Person, ...] = Field(default=(), max_length=LIST_ITEMS_MAX, strict=False)  # 46(15)(e)
+    persons: tuple[Person, ...] = Field(default=(), max_length=LIST_ITEMS_MAX)  # 46(15)(e)
     purpose: Text  # 46(15)(f)
-    offences: tuple[Label, ...] = Field(default=(), max_length=LIST_ITEMS_MAX, strict=False)
+    offences: tuple[Label, ...] = Field(default=(), max_length=LIST_ITEMS_MAX)
     language: Language  # 46(14)
     urgency_reason: Label | None = None
     suggested_deadline: Deadline | None = None  # 46(24)
@@ -163,7 +163,7 @@ class Executed(_Event):
 
     event: Literal["mla.executed"]
     reference: Label
-    items: tuple[Text, ...] = Field(min_length=1, max_length=LIST_ITEMS_MAX, strict=False)
+    items: tuple[Text, ...] = Field(min_length=1, max_length=LIST_ITEMS_MAX)
     execution_record: Text | None = None
     use_restrictions: Text | None = None
     return_of_originals: bool = False
@@ -174,7 +174,7 @@ class Refusal(_Event):
 
     event: Literal["mla.refused"]
     reference: Label
-    grounds: tuple[RefusalGround, ...] = Field(min_length=1, max_length=LIST_ITEMS_MAX, strict=False)
+    grounds: tuple[RefusalGround, ...] = Field(min_length=1, max_length=LIST_ITEMS_MAX)
     reasons: Text  # 46(23)
     consultation: Label
 
@@ -227,7 +227,7 @@ def read_document(data: bytes) -> Request | Acknowledgement | Executed | Refusal
         raise UsageError("event-unknown", f"The document's member event must be one of: {known}.")
     adapter: TypeAdapter[Request | Acknowledgement | Executed | Refusal] = TypeAdapter(Document)
     try:
-        return adapter.validate_python(members)
+        return adapter.validate_json(data)  # its strict mode takes enumerations and lists as JSON spells them
     except ValidationError as error:
         raise UsageError("document-incomplete", _sentence(error)) from None  # its text quotes the content
 

@@ -250,7 +250,7 @@ class Sender:
         if refused and current.state == "sealed":
             pair = stalled(pair)
         outbox.write_pair(connection, current.recipient, pair)
-        if claim.accepted:
+        if claim.accepted and current.type is not MessageType.RECEIPT:
             results.add_step(connection, message, Step.ACCEPTED, time_ms=claim.outbox.time_ms, evidence=proof)
         if current.state in {"sealed", "ready"}:
             self._judge(connection, message, accepted_now=claim.accepted)

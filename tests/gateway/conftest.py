@@ -1,0 +1,497 @@
+"""Three States with real keys on the memory bus, each with its gateway, and a hub that runs the real steps of ``flow``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors.folder.desk import Desk
+from connectors.folder.system import FolderSystem
+from connectors.gateway.handover import HandOver
+from connectors.gateway.keyring import Keyring
+from connectors.gateway.loops import Gateway, Parts
+from connectors.gateway.objects import open_objects
+from connectors.gateway.receiving import Receiver
+from connectors.gateway.sealing import Sealer
+from connectors.gateway.sending import Sender
+from connectors.gateway.store import Store, open_store
+from connectors.ports import ClockWish, HandIn
+from connectors.seal.keys import DecryptionKey, generate_decryption_key, public
+from hub.adapters.clock import SystemChance
+from hub.core.access import ROUTER, WATCH, access_rules, topic_specs
+from hub.core.authority import (
+    Authority,
+    EncryptionKey,
+    Freshness,
+    HubRole,
+    KeyUse,
+    SigningKey,
+    Status,
+    TrustList,
+    TrustView,
+)
+from hub.core.effects import Alert
+from hub.core.ids import AuthorityId, ClockId, Digest, KeyId, MessageId, sha256
+from hub.core.manifest import ClockKind, ClockVerb, MessageType, Priority
+from hub.core.receipts import Claim
+from hub.core.records import HUB_HEADER, Outgoing, Record
+from hub.core.shard import ShardState
+from hub.core.times import format_time, parse_time
+from hub.core.topics import inbox, outbox
+from hub.envelope import jws, pki
+from hub.envelope.certificates import PathCache
+from hub.envelope.receipts import WriterState, make_bundles
+from hub.envelope.signers import SoftwareSigner, generate_signer, private_pem, signer_from_pem
+from hub.envelope.suites import SUITES
+from hub.envelope.trust import KeyStatement
+from hub.flow import check, route
+from hub.testing import FixedClock, MemoryBroker, MemoryBus
+
+FROM_MS = parse_time("2026-01-01T00:00:00Z")
+NOW_MS = parse_time("2026-11-25T09:00:00Z")
+UNTIL_MS = parse_time("2027-12-31T00:00:00Z")
+HOUR_MS = 3_600_000
+XA, XB, XC = AuthorityId("xa-moj"), AuthorityId("xb-pgo"), AuthorityId("xc-acc")
+CANARY = "canary-7f3a-plaintext"
+
+
+@dataclass(frozen=True)
+class Enrolled:
+    """An authority's private keys and what the trust list says of it."""
+
+    authority: Authority
+    keyring: Keyring
+
+
+def enrol(name: AuthorityId) -> Enrolled:
+    """A State of its own with an active authority."""
+    valid = pki.Validity(serial=7, from_ms=FROM_MS, until_ms=UNTIL_MS)
+    ca = pki.make_authority_ca(f"CA of {name}", valid)
+    signers, keys = [], []
+    for algorithm in SUITES["S1"].signatures:
+        bare = generate_signer(algorithm)
+        leaf = pki.issue_signing_certificate(ca, name, bare.public, valid)
+        signers.append(signer_from_pem(private_pem(bare), certificate_der=leaf))
+        keys.append(SigningKey(bare.key, algorithm, leaf, FROM_MS, UNTIL_MS))
+    chance = SystemChance()
+    opening: tuple[DecryptionKey, ...] = tuple(
+        generate_decryption_key(SUITES["S1"].key_wrap, use, seed=chance.bytes(32)) for use in KeyUse
+    )
+    authority = Authority(
+        id=name,
+        name=f"Authority {name}",
+        suite="S1",
+        status=((Status.ACTIVE, FROM_MS),),
+        anchors=(ca.certificate,),
+        signing=tuple(keys),
+        encryption=tuple(EncryptionKey(key.kid, key.algorithm, key.use, FROM_MS, UNTIL_MS) for key in opening),
+    )
+    return Enrolled(authority, Keyring(tuple(signers), opening, chance.bytes(32)))
+
+
+@dataclass(frozen=True)
+class Keys:
+    """All keys of the world: they take a while to make."""
+
+    members: dict[AuthorityId, Enrolled]
+    hub: dict[HubRole, tuple[SoftwareSigner, ...]]
+
+
+@pytest.fixture(scope="session")
+def keys() -> Keys:
+    """Made once for all tests."""
+    pair = ("Ed25519", "ML-DSA-65")
+    roles = {role: tuple(generate_signer(each) for each in pair) for role in (HubRole.ROUTER, HubRole.WATCH)}
+    return Keys({name: enrol(name) for name in (XA, XB, XC)}, roles)
+
+
+class Trust:
+    """What a directory follower shows: implements ``view`` and ``statements``."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+        self.trust = TrustList(
+            deployment=sha256(b"deployment"),
+            number=1,
+            issued_ms=FROM_MS,
+            next_update_ms=UNTIL_MS,
+            shards=1,
+            ledger_partitions=1,
+            authorities={name: each.authority for name, each in keys.members.items()},
+            hub_keys={role: tuple(signer.public for signer in signers) for role, signers in keys.hub.items()},
+        )
+        self.lists = {1: self.trust}
+        self.freshness = Freshness(1, NOW_MS)
+
+    @property
+    def view(self) -> TrustView:
+        """All lists and the freshness statement."""
+        return TrustView(dict(self.lists), self.freshness)
+
+    @property
+    def statements(self) -> dict[KeyId, KeyStatement]:
+        """The public keys of all authorities."""
+        return {
+            key.kid: KeyStatement(name, public(key), key.use, FROM_MS, UNTIL_MS)
+            for name, each in self._keys.members.items()
+            for key in each.keyring.decryption
+        }
+
+    def change(self, name: AuthorityId, **changes: Any) -> None:
+        """The next list, in which one authority is changed."""
+        members = dict(self.trust.authorities)
+        members[name] = replace(members[name], **changes)
+        self.trust = replace(self.trust, number=self.trust.number + 1, authorities=members)
+        self.lists[self.trust.number] = self.trust
+        self.freshness = replace(self.freshness, number=self.trust.number)
+
+
+@dataclass
+class Hub:
+    """Router and watch as one object, on the broker: the real steps, one transaction per call."""
+
+    broker: MemoryBroker
+    trust: Trust
+    signers: dict[HubRole, tuple[SoftwareSigner, ...]]
+    state: ShardState = field(default_factory=ShardState)
+    paths: PathCache = field(default_factory=PathCache)
+    tamper: Callable[[Outgoing], list[Outgoing]] = field(default=lambda record: [record])
+    watched: dict[str, WriterState] = field(default_factory=dict)
+    offsets: dict[str, int] = field(default_factory=dict)
+
+    def sign(self, role: HubRole) -> Callable[[bytes], bytes]:
+        """Signs heads as a role."""
+        return lambda head: jws.sign(head, typ=jws.TYP_HEAD, signers=self.signers[role], issued_s=NOW_MS // 1000)
+
+    def route(self) -> int:
+        """Route all that waits in the outboxes; how many records were decided."""
+        decided = 0
+        for name in self.trust.trust.authorities:
+            topic = outbox(name)
+            waiting = self.broker.records(topic)[self.offsets.get(topic, 0) :]
+            if not waiting:
+                continue
+            judged = check(waiting, self.trust.trust, paths=self.paths).judged
+            routing = route(judged, self.state, shard=0, trust=self.trust.trust, sign=self.sign(HubRole.ROUTER))
+            self.state = routing.state
+            for record in routing.records:
+                for each in self.tamper(record) if record.topic.startswith("inbox.") else [record]:
+                    self.broker.append(ROUTER, each)
+            self.offsets[topic] = self.offsets.get(topic, 0) + len(judged)
+            decided += len(judged)
+        return decided
+
+    def say(self, claims: list[Claim], *names: AuthorityId) -> None:
+        """The watch tells these authorities something."""
+        topics = [inbox(name) for name in names]
+        none = WriterState(0, None)
+        bundles = make_bundles(
+            {topic: claims for topic in topics},
+            writer="watch-0",
+            head_state=self.watched.get("#", none),
+            inbox_states={topic: self.watched.get(topic, none) for topic in topics},
+            sign=self.sign(HubRole.WATCH),
+            time_ms=NOW_MS,
+        )
+        self.watched |= {"#": bundles.head_state, **bundles.inbox_states}
+        for topic, value in bundles.records.items():
+            self.broker.append(WATCH, Outgoing(topic, None, value, ((HUB_HEADER, b"bundle/1"),)))
+
+
+class Crash(BaseException):
+    """The process is killed here."""
+
+
+class Killer:
+    """Kills at the ``at``-th effect, before or after it; paired, since a broker may have stored what it did not confirm."""
+
+    def __init__(self) -> None:
+        self.at = -1
+        self.after = False
+        self.count = 0
+
+    @contextmanager
+    def effect(self) -> Iterator[None]:
+        """Around one effect."""
+        now = self.count
+        self.count += 1
+        if now == self.at and not self.after:
+            raise Crash
+        yield
+        if now == self.at and self.after:
+            raise Crash
+
+
+class MortalStore(Store):
+    """A store that may be killed around each of its transactions."""
+
+    killer: Killer
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        """One durable transaction."""
+        with self.killer.effect(), super().transaction() as connection:
+            yield connection
+
+
+def mortal(target: object, killer: Killer, *names: str) -> None:
+    """Make methods of ``target`` effects that may be killed around."""
+    for name in names:
+        method = getattr(target, name)
+
+        def killed(*args: Any, _method: Any = method) -> Any:
+            with killer.effect():
+                return _method(*args)
+
+        setattr(target, name, killed)
+
+
+class Station:
+    """One authority's gateway on the memory bus, driven step by step by the test."""
+
+    def __init__(self, name: AuthorityId, root: Path, keys: Keys, trust: Trust, broker: MemoryBroker) -> None:
+        self.name = name
+        self.root = root / name
+        self.objects = root / "objects"
+        self.trust = trust
+        self.broker = broker
+        self.keyring = keys.members[name].keyring
+        self.clock = FixedClock(NOW_MS)
+        self.alerts: list[Alert] = []
+        self.killer = Killer()
+        self.bus = MemoryBus(broker, name)
+        self.start()
+
+    def start(self) -> None:
+        """A new process on the same folder."""
+        chance = SystemChance()
+        opened = open_store(self.root / "connector.db", authority=self.name, key=self.keyring.storage, chance=chance)
+        store = MortalStore(opened._engine, opened.vault)
+        store.killer = self.killer
+        system = FolderSystem(self.root / "exchange")
+        system.prepare()
+        objects = open_objects(str(self.objects))
+        mortal(system, self.killer, "taken", "deliver", "confirm", "problem", "notify")
+        mortal(objects, self.killer, "put")
+        sealer = Sealer(self.name, self.keyring, chance=chance)
+        self.sender = Sender(store, me=self.name, sealer=sealer, chance=chance)
+        self.receiver = Receiver(store, me=self.name, sealer=sealer, sender=self.sender)
+        self.store = store
+        self.gateway = Gateway(
+            Parts(
+                me=self.name,
+                bus=self.bus,
+                follower=self.trust,  # type: ignore[arg-type]  # it shows what a follower shows
+                sender=self.sender,
+                receiver=self.receiver,
+                handover=HandOver(store, me=self.name, sealer=sealer, read_object=objects.get),
+                objects=objects,
+                system=system,
+                clock=self.clock,
+                chance=chance,
+                alert=self.alerts.append,
+            )
+        )
+
+    @property
+    def desk(self) -> Desk:
+        """The national side of its exchange folder."""
+        return Desk(self.root / "exchange")
+
+    @property
+    def codes(self) -> list[str]:
+        """The codes of all alerts so far."""
+        return [alert.code for alert in self.alerts]
+
+    async def send(self) -> None:
+        """Take hand-ins, seal, publish."""
+        await self.gateway.scan()
+        self.gateway.seal()
+        writer = await self.bus.writer()
+        with self.killer.effect():
+            await self.gateway.publish(writer)
+
+    def records(self) -> list[Record]:
+        """Everything in its inbox."""
+        return self.broker.records(inbox(self.name))
+
+    def receive(self) -> None:
+        """Read the inbox from where the store stands."""
+        for record in self.records()[self.receiver.next_offset() :]:
+            self.alerts += self.receiver.take(record, self.trust.view, now_ms=self.clock.now_ms())
+
+    async def step(self) -> None:
+        """All loops once."""
+        await self.send()
+        self.receive()
+        await self.gateway.hand_over()
+        await self.gateway.tell()
+        await self.send()
+
+    def hand_in(self, key: str, to: AuthorityId, *, files: list[Path] | None = None, **changes: Any) -> None:
+        """Put a hand-in into ``out``."""
+        values: dict[str, Any] = {
+            "type": MessageType.REQUEST,
+            "thread": None,
+            "in_reply_to": None,
+            "priority": Priority.NORMAL,
+            "clocks": (),
+            "document": request(),
+        }
+        values |= changes
+        self.desk.hand_in(HandIn(key=key, digest=Digest(""), recipient=to, files=(), **values), files or [])
+
+    def levels(self, key: str) -> list[str]:
+        """The levels that are told of a hand-in."""
+        known = ("accepted", "delivered", "opened", "acknowledged", "answered")
+        return [level for level in known if self.desk.confirmation(key, level) is not None]
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        """What the database says."""
+        with self.store.transaction() as connection:
+            return [tuple(row) for row in connection.exec_driver_sql(statement)]
+
+
+def request(subject: str = "road contract") -> bytes:
+    """A complete request."""
+    return json.dumps(
+        {
+            "event": "mla.request.submitted",
+            "version": 1,
+            "legal_basis": "UNCAC article 46",
+            "occurred_at": format_time(NOW_MS),
+            "requesting_authority": {"name": "Ministry of Justice", "contact": None},
+            "subject_matter": subject,
+            "nature": "investigation",
+            "conducting_authority": {"name": "Investigating judge", "functions": "pre-trial investigation"},
+            "summary_of_facts": f"Payments without services. {CANARY}",
+            "assistance_types": ["f"],
+            "assistance_sought": "Bank records.",
+            "purpose": "To trace the proceeds.",
+            "language": "en",
+            "reference": "XA/1",
+        }
+    ).encode()
+
+
+def acknowledgement() -> bytes:
+    """A complete acknowledgement."""
+    return json.dumps(
+        {
+            "event": "mla.acknowledged",
+            "version": 1,
+            "legal_basis": "UNCAC article 46",
+            "occurred_at": format_time(NOW_MS),
+            "reference": "XB/1",
+            "handling_unit": {"name": "International cooperation", "contact": None},
+            "received_on": "2026-11-25",
+            "complete": True,
+            "estimated_response_date": "2026-12-20",
+        }
+    ).encode()
+
+
+def executed() -> bytes:
+    """A complete answer."""
+    return json.dumps(
+        {
+            "event": "mla.executed",
+            "version": 1,
+            "legal_basis": "UNCAC article 46",
+            "occurred_at": format_time(NOW_MS),
+            "reference": "XB/1",
+            "items": ["bank records"],
+        }
+    ).encode()
+
+
+@dataclass
+class Net:
+    """The whole world of a test."""
+
+    hub: Hub
+    trust: Trust
+    stations: dict[AuthorityId, Station]
+
+    async def settle(self, rounds: int = 6) -> None:
+        """Let everybody work until nothing moves."""
+        for _ in range(rounds):
+            before = self.moved()
+            for station in self.stations.values():
+                await station.step()
+            self.hub.route()
+            if self.moved() == before:
+                return
+
+    def moved(self) -> list[int]:
+        """How long every topic is, and how much is told."""
+        ends = [len(self.hub.broker.records(topic)) for topic in sorted(self.hub.broker.topics())]
+        read = [station.receiver.next_offset() for station in self.stations.values()]
+        return [*ends, *read]
+
+    def advance(self, span_ms: int) -> None:
+        """Let time pass for everybody."""
+        for station in self.stations.values():
+            station.clock.advance(span_ms)
+
+
+@pytest.fixture
+def net(keys: Keys, tmp_path: Path) -> Iterator[Net]:
+    """Two States, xa-moj and xb-pgo, at work; xc-acc is in the trust list."""
+    trust = Trust(keys)
+    specs = topic_specs(trust.trust.authorities, shards=1, ledger_partitions=1, replication=1)
+    broker = MemoryBroker(FixedClock(NOW_MS), specs=specs, rules=access_rules(trust.trust.authorities, shards=1))
+    made = Net(
+        Hub(broker, trust, keys.hub),
+        trust,
+        {name: Station(name, tmp_path, keys, trust, broker) for name in (XA, XB)},
+    )
+    yield made
+    for station in made.stations.values():
+        station.store.close()
+
+
+@pytest.fixture
+def xa(net: Net) -> Station:
+    """The asking side."""
+    return net.stations[XA]
+
+
+@pytest.fixture
+def xb(net: Net) -> Station:
+    """The asked side."""
+    return net.stations[XB]
+
+
+@pytest.fixture
+def reply_clock() -> ClockWish:
+    """A clock that runs for a month."""
+    return ClockWish(ClockVerb.START, ClockKind.REPLY, None, NOW_MS + 720 * HOUR_MS)
+
+
+@pytest.fixture
+def documents() -> dict[str, bytes]:
+    """Complete documents by name."""
+    return {"request": request(), "ack": acknowledgement(), "executed": executed()}
+
+
+@pytest.fixture
+def canary() -> str:
+    """A text that must stay sealed."""
+    return CANARY
+
+
+def stop(clock: str) -> ClockWish:
+    """A stop of a clock of kind reply."""
+    return ClockWish(ClockVerb.STOP, ClockKind.REPLY, ClockId(clock))
+
+
+def reply_to(message: str) -> MessageId:
+    """An id as a value."""
+    return MessageId(message)
