@@ -49,88 +49,96 @@ Replication = Annotated[
 ]
 
 
+_PLAN_EPILOG: Final = (
+    "Example: comity topics plan --authority xd-moj. Exit codes: 0 nothing to do; 1 there are differences;"
+    " 3 the broker cannot be reached; 4 not permitted."
+)
+_APPLY_EPILOG: Final = (
+    "Example: comity topics apply. Exit codes: 0 the cluster is as it should be; 1 findings remain that"
+    " need a person; 3 the broker cannot be reached; 4 not permitted."
+)
+_DESCRIBE_EPILOG: Final = (
+    "Example: comity topics describe -o json. Exit codes: 3 the broker cannot be reached; 4 not permitted."
+)
+
+
 def register(app: typer.Typer, groups: Groups) -> None:  # noqa: ARG001 (every command module has this shape)
     """Add the commands."""
     group = groups["topics"]
-
-    @group.command(
-        epilog="Example: comity topics plan --authority xd-moj. Exit codes: 0 nothing to do; 1 there are differences;"
-        " 3 the broker cannot be reached; 4 not permitted."
-    )
-    def plan(
-        *,
-        authority: Authorities = None,
-        home: HomeFolder = DEFAULT_HOME,
-        bootstrap_server: BootstrapServer = None,
-        command_config: CommandConfig = None,
-        shards: Shards = _SHARDS,
-        ledger_partitions: Partitions = _LEDGER_PARTITIONS,
-        replication: Replication = None,
-        output: Output = OutputFormat.TABLE,
-    ) -> None:
-        """Show how the cluster differs from what it should be. Changes nothing."""
-        config = client_config(Home(home), bootstrap_server, command_config, principal=ADMIN)
-        deployment = _deployment(Home(home), config, authority, shards, ledger_partitions)
-        with KafkaAdmin(config) as admin:
-            found = make_plan(admin, deployment, replication=replication)
-        _show(found, output)
-        if found.rows:
-            raise typer.Exit(_FINDINGS)
-
-    @group.command(
-        epilog="Example: comity topics apply. Exit codes: 0 the cluster is as it should be; 1 findings remain that"
-        " need a person; 3 the broker cannot be reached; 4 not permitted."
-    )
-    def apply(
-        *,
-        authority: Authorities = None,
-        home: HomeFolder = DEFAULT_HOME,
-        bootstrap_server: BootstrapServer = None,
-        command_config: CommandConfig = None,
-        shards: Shards = _SHARDS,
-        ledger_partitions: Partitions = _LEDGER_PARTITIONS,
-        replication: Replication = None,
-        output: Output = OutputFormat.TABLE,
-    ) -> None:
-        """Make the cluster what it should be: topics, settings, access rules. Doing it again changes nothing."""
-        config = client_config(Home(home), bootstrap_server, command_config, principal=ADMIN)
-        deployment = _deployment(Home(home), config, authority, shards, ledger_partitions)
-        with KafkaAdmin(config) as admin:
-            done = apply_topics(admin, deployment, replication=replication)
-        _show(done, output)
-        if any(row["action"] == "look" for row in done.rows):
-            raise typer.Exit(_FINDINGS)
-
-    @group.command(
-        epilog="Example: comity topics describe -o json. Exit codes: 3 the broker cannot be reached; 4 not permitted."
-    )
-    def describe(
-        home: HomeFolder = DEFAULT_HOME,
-        bootstrap_server: BootstrapServer = None,
-        command_config: CommandConfig = None,
-        output: Output = OutputFormat.TABLE,
-    ) -> None:
-        """The topics and access rules that the cluster has."""
-        with KafkaAdmin(client_config(Home(home), bootstrap_server, command_config, principal=ADMIN)) as admin:
-            state = admin.state()
-        rows: list[Mapping[str, str]] = [
-            {
-                "action": "topic",
-                "resource": topic.name,
-                "detail": f"{topic.partitions} x {topic.replication}, {topic.config['cleanup.policy']},"
-                f" {topic.config['message.timestamp.type']}, retention.ms {topic.config['retention.ms']},"
-                f" max.message.bytes {topic.config['max.message.bytes']},"
-                f" compression.type {topic.config['compression.type']}",
-            }
-            for topic in sorted(state.topics.values(), key=lambda topic: topic.name)
-        ]
-        rows += [{"action": "rule", "resource": str(rule), "detail": ""} for rule in sorted(state.rules)]
-        emit(rows, _COLUMNS, output)
+    group.command(epilog=_PLAN_EPILOG)(plan)
+    group.command(epilog=_APPLY_EPILOG)(apply)
+    group.command(epilog=_DESCRIBE_EPILOG)(describe)
 
 
-def _show(plan: Plan, output: OutputFormat) -> None:
-    emit(plan.rows, _COLUMNS, output)
-    if not plan.rows:
+def plan(
+    *,
+    authority: Authorities = None,
+    home: HomeFolder = DEFAULT_HOME,
+    bootstrap_server: BootstrapServer = None,
+    command_config: CommandConfig = None,
+    shards: Shards = _SHARDS,
+    ledger_partitions: Partitions = _LEDGER_PARTITIONS,
+    replication: Replication = None,
+    output: Output = OutputFormat.TABLE,
+) -> None:
+    """Show how the cluster differs from what it should be. Changes nothing."""
+    config = client_config(Home(home), bootstrap_server, command_config, principal=ADMIN)
+    deployment = _deployment(Home(home), config, authority, shards, ledger_partitions)
+    with KafkaAdmin(config) as admin:
+        found = make_plan(admin, deployment, replication=replication)
+    _show(found, output)
+    if found.rows:
+        raise typer.Exit(_FINDINGS)
+
+
+def apply(
+    *,
+    authority: Authorities = None,
+    home: HomeFolder = DEFAULT_HOME,
+    bootstrap_server: BootstrapServer = None,
+    command_config: CommandConfig = None,
+    shards: Shards = _SHARDS,
+    ledger_partitions: Partitions = _LEDGER_PARTITIONS,
+    replication: Replication = None,
+    output: Output = OutputFormat.TABLE,
+) -> None:
+    """Make the cluster what it should be: topics, settings, access rules. Doing it again changes nothing."""
+    config = client_config(Home(home), bootstrap_server, command_config, principal=ADMIN)
+    deployment = _deployment(Home(home), config, authority, shards, ledger_partitions)
+    with KafkaAdmin(config) as admin:
+        done = apply_topics(admin, deployment, replication=replication)
+    _show(done, output)
+    if any(row["action"] == "look" for row in done.rows):
+        raise typer.Exit(_FINDINGS)
+
+
+def describe(
+    home: HomeFolder = DEFAULT_HOME,
+    bootstrap_server: BootstrapServer = None,
+    command_config: CommandConfig = None,
+    output: Output = OutputFormat.TABLE,
+) -> None:
+    """The topics and access rules that the cluster has."""
+    with KafkaAdmin(client_config(Home(home), bootstrap_server, command_config, principal=ADMIN)) as admin:
+        state = admin.state()
+    rows: list[Mapping[str, str]] = [
+        {
+            "action": "topic",
+            "resource": topic.name,
+            "detail": f"{topic.partitions} x {topic.replication}, {topic.config['cleanup.policy']},"
+            f" {topic.config['message.timestamp.type']}, retention.ms {topic.config['retention.ms']},"
+            f" max.message.bytes {topic.config['max.message.bytes']},"
+            f" compression.type {topic.config['compression.type']}",
+        }
+        for topic in sorted(state.topics.values(), key=lambda topic: topic.name)
+    ]
+    rows += [{"action": "rule", "resource": str(rule), "detail": ""} for rule in sorted(state.rules)]
+    emit(rows, _COLUMNS, output)
+
+
+def _show(found: Plan, output: OutputFormat) -> None:
+    emit(found.rows, _COLUMNS, output)
+    if not found.rows:
         say("The cluster is as it should be.")
 
 
