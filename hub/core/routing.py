@@ -156,5 +156,5 @@ def ledger_partition(entry: Entry, partitions: int) -> int:
             return slot(thread, partitions)
         case MessageEntry(sender=str() as sender, recipient=str() as recipient):
             return slot(str(Pair(sender, recipient)), partitions)
-        case MessageEntry():
+        case _:
             return slot(outbox_owner(entry.outbox.topic), partitions)
