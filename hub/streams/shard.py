@@ -202,10 +202,13 @@ class Shard:
         alone = [each for each in checked.judged if outbox_owner(each.record.topic) in self._holds.alone]
         together = [each for each in checked.judged if outbox_owner(each.record.topic) not in self._holds.alone]
         await self._transact(together, trust)
+        stuck: set[AuthorityId] = set()
         for judged in alone:
             owner = outbox_owner(judged.record.topic)
-            if judged.record.offset == self._state.next_offset(owner):
+            if owner not in stuck:
                 await self._transact([judged], trust)
+            if self._state.next_offset(owner) <= judged.record.offset:
+                stuck.add(owner)  # what follows it in its outbox waits with it
         for owner, reason in checked.held.items():
             self._around.alert(Alert(reason.code, owner, reason.sentence))
             self._hold(owner, Cause.TRUST)
@@ -219,9 +222,10 @@ class Shard:
         routing = await self._commit(batch, trust, bad) if batch else None
         for owner, needed in routing.blocked.items() if routing else ():
             if not needed & self._missing and self._holds.may_probe(needed, now=self._now()):
-                first = self._state.next_offset(owner)
-                probe = [each for each in batch if each.record.topic == outbox(owner) and each.record.offset == first]
-                await self._commit(probe, trust, self._missing)
+                reached = self._state.next_offset(owner)
+                behind = (each for each in batch if each.record.topic == outbox(owner))
+                probe = next(each for each in behind if each.record.offset >= reached)
+                await self._commit([probe], trust, self._missing)
             else:
                 self._hold(owner, Cause.INBOX)
 

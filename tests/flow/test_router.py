@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from hub.core import plan
 from hub.core.access import AccessRule, Operation, Resource, access_rules, topic_specs
 from hub.core.authority import HubRole
 from hub.core.records import HUB_HEADER, Place
@@ -276,7 +277,9 @@ def rules_without(hub, authority: str, *, visible: bool) -> list[AccessRule]:
 
 
 @pytest.mark.parametrize("visible", [False, True])
-async def test_bad_inbox_stops_only_who_needs_it(hub, world, xa, xb, xc, visible) -> None:
+async def test_bad_inbox_stops_only_who_needs_it(  # noqa: PLR0917 (pytest passes by name)
+    hub, world, xa, xb, xc, visible
+) -> None:
     """Who writes to an inbox that cannot be written waits; all others go on; after the repair nothing is lost."""
     hub.broker.apply((), rules_without(hub, xb.id, visible=visible))
     await hub.send(xa.letter(xc.id), xa.letter(xb.id), xa.letter(xc.id), xc.letter(xa.id), xc.letter(xa.id))
@@ -403,6 +406,17 @@ async def test_new_authority_needs_no_restart(hub, world, xa, xb, xc) -> None:
     hub.check_exactly_once()
 
 
+async def test_what_does_not_fit_comes_in_the_next_transaction(  # noqa: PLR0917 (pytest passes by name)
+    hub, world, monkeypatch, xa, xb, xc
+) -> None:
+    """What was read and exceeds the limits of a transaction is read again, in order."""
+    monkeypatch.setattr(plan, "BATCH_MESSAGES_MAX", 2)
+    await hub.send(*(xa.letter(xb.id) for _ in range(5)), *(xc.letter(xb.id) for _ in range(5)))
+    hub.work()
+    await hub.decided(10)
+    hub.check_exactly_once()
+
+
 async def test_many_messages_are_judged_in_chunks(hub, world, xa, xb) -> None:
     """A backlog is judged by several threads, in order, with a held message in the middle."""
     await hub.send(*(xa.letter(xb.id) for _ in range(30)), xa.letter(xb.id, trust_list=6), xa.letter(xb.id))
@@ -443,6 +457,8 @@ async def test_shard_without_progress_ends_the_process(hub, world, monkeypatch) 
 
     class Silent(MemoryBus):
         async def transactional_writer(self, transactional_id: str):
+            """Never answer."""
+            del transactional_id
             await asyncio.sleep(3600)
 
     with pytest.raises(OutcomeUnknown, match="shard-stalled"):
