@@ -146,7 +146,10 @@ def decode(payload: bytes) -> Manifest:
         value = parse(payload)
         if isinstance(value, dict) and isinstance(value.get("v"), str) and value["v"] != VERSION:
             raise refuse("version-unknown")
-        manifest = _manifest(closed(value, required=MEMBERS))
+        members = closed(value, required=MEMBERS)
+        if members["v"] != VERSION:
+            raise refuse("manifest-malformed")  # not even a name of a version
+        manifest = _manifest(members)
         _check_consistent(manifest)
     except Refused as error:
         if error.code in {"manifest-malformed", "version-unknown"}:

@@ -79,6 +79,10 @@ class LedgerCountModel(Wire):
     n: Number
 
 
+ShardValueModel: TypeAlias = HeadModel | PairModel | OutboxModel | InboxModel | LedgerCountModel
+"""Any value of ``hub.shards``; its key says which."""
+
+
 def encode_change(change: ShardState) -> Iterator[tuple[bytes, bytes]]:
     """Keys and values of all parts of a change, ``#`` included."""
     head, counters = change.head, change.counters

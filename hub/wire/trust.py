@@ -80,7 +80,7 @@ class SigningKeyModel(Wire):
     """One leaf certificate of an authority."""
 
     kid: KeyText
-    alg: AlgorithmText
+    alg: str
     crt: BytesText
     start: TimeText = Field(alias="from")
     until: TimeText
@@ -92,7 +92,7 @@ class EncryptionKeyModel(Wire):
     """A key id that may be sealed to."""
 
     kid: KeyText
-    alg: AlgorithmText
+    alg: str
     use: KeyUse
     start: TimeText = Field(alias="from")
     until: TimeText
