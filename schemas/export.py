@@ -1,4 +1,8 @@
-"""``python -m schemas.export``: writes ``schemas/v1/*.schema.json`` from the models. Commit them with what changed them."""
+"""``python -m schemas.export``: what is written from the program itself, so that no document can differ from it.
+
+The JSON Schemas in ``schemas/v1`` come from the wire models, ``docs/lifecycles.md`` from the tables of the core. Commit
+them with what changed them. The test vectors are made apart, since each run draws new keys: ``python -m schemas.generator``.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from hub.wire.schema import export
+from schemas.lifecycles import render
 
 FOLDER: Final = Path(__file__).parent / "v1"
+DOCS: Final = Path(__file__).parents[1] / "docs"
 
 
 def files() -> dict[Path, str]:
@@ -19,10 +25,15 @@ def files() -> dict[Path, str]:
     }
 
 
+def documents() -> dict[Path, str]:
+    """The text of each document that is written from a table, by its path."""
+    return {DOCS / "lifecycles.md": render()}
+
+
 def main() -> None:
-    """Write all schemas."""
-    FOLDER.mkdir(exist_ok=True)
-    for path, text in files().items():
+    """Write them all."""
+    for path, text in {**files(), **documents()}.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
 
