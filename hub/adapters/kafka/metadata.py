@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 
 from aiokafka.client import AIOKafkaClient
@@ -21,11 +22,14 @@ class Metadata:
         self._client_id = client_id
         self._timing = timing
         self._client: AIOKafkaClient | None = None
+        # One look-up at a time: what a client knows of topics is what was asked last, by whomever.
+        self._asking = asyncio.Lock()
 
     async def partitions(self) -> Mapping[str, int]:
         """All topics that may be seen, with their numbers of partitions. Raises ``Unreachable``."""
-        client = await self._connected()
-        cluster = await lifecycle.step(client.fetch_all_metadata(), self._timing.step_s, "the list of topics")
+        async with self._asking:
+            client = await self._connected()
+            cluster = await lifecycle.step(client.fetch_all_metadata(), self._timing.step_s, "the list of topics")
         return {
             topic: len(cluster.partitions_for_topic(topic) or ())
             for topic in sorted(cluster.topics(exclude_internal_topics=True))
@@ -35,9 +39,11 @@ class Metadata:
     async def require(self, places: Iterable[Place]) -> None:
         """Pass if all places exist. Raises ``UsageError(topic-unknown)``, ``NotPermitted``, ``Unreachable``."""
         wanted = set(places)
-        if not wanted:
-            return
-        client = await self._connected()
+        if wanted:
+            async with self._asking:
+                await self._require(await self._connected(), wanted)
+
+    async def _require(self, client: AIOKafkaClient, wanted: set[Place]) -> None:
         client.set_topics([])
         updated = await lifecycle.step(
             client.set_topics(sorted({place.topic for place in wanted})), self._timing.step_s, "the wanted topics"
