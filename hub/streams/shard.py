@@ -131,8 +131,13 @@ class Shard:
             each for each in trust.authorities if slot(each, trust.shards) == self.number and outbox(each) in topics
         )
         if owners != self._owners:
+            start = {_place(owner): self._state.next_offset(owner) for owner in sorted(owners)}
             self._owners, self._paused = owners, set()
-            await self._reading().assign({_place(owner): self._state.next_offset(owner) for owner in sorted(owners)})
+            try:
+                await self._reading().assign(start)
+            except UsageError as error:
+                # A topic went away since we looked: a restart of this shard looks again.
+                raise Aborted(error.code, error.sentence) from error
 
     def _resume_due(self) -> None:
         now = self._now()

@@ -27,8 +27,8 @@ Say = Callable[[str], None]
 async def supervise(commands: Mapping[str, Sequence[str]], *, say: Say) -> None:
     """Run each command as a child until SIGTERM or SIGINT; then stop all cleanly.
 
-    Raises ``UsageError(process-ended)`` or ``NotPermitted(process-ended)`` when a child ends so; the other children are
-    stopped first.
+    Raises ``UsageError(process-ended)`` or ``NotPermitted(process-ended)`` when a child that was just started ends so;
+    the other children are stopped first.
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -50,7 +50,7 @@ async def _keep(name: str, command: Sequence[str], stopping: asyncio.Event, say:
         code = await _run(name, command, stopping, say)
         if stopping.is_set():
             return
-        if code in FINAL:
+        if code in FINAL and loop.time() - begun < STEADY_SECONDS:
             raise FINAL[code]("process-ended", f"The {name} ended with exit code {code}; its last lines say why.")
         back_off = BACK_OFF_SECONDS_FIRST if loop.time() - begun > STEADY_SECONDS else back_off
         say(f"The {name} ended with exit code {code}; it is started again in {back_off:.1f} s.")
