@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -32,14 +34,19 @@ from hub.core.manifest import (
     ReceiptLevel,
     ReceiptReference,
 )
-from hub.core.records import JWS_HEADER, Outgoing, Record
+from hub.core.records import HUB_HEADER, JWS_HEADER, Outgoing, Record
 from hub.core.times import parse_time
 from hub.core.topics import outbox
 from hub.envelope import jws, pki
 from hub.envelope.manifest import encode
+from hub.envelope.receipts import HeadCache, read_bundle
 from hub.envelope.signers import SoftwareSigner, generate_signer, private_pem, signer_from_pem
 from hub.envelope.suites import SUITES, thumbprint
-from hub.testing import FixedClock, MemoryBroker
+from hub.settings import HubSettings
+from hub.streams.process import Process
+from hub.streams.router import run_router
+from hub.testing import FixedClock, MemoryBroker, MemoryBus
+from hub.wire.ledger import decode_ledger
 
 FROM_MS = parse_time("2026-01-01T00:00:00Z")
 NOW_MS = parse_time("2026-11-25T09:00:00Z")
@@ -264,3 +271,125 @@ def xc(world: World) -> Author:
 def reply_clock() -> ClockOperation:
     """A clock that runs for a month."""
     return ClockOperation(ClockVerb.START, "0123456789abcdef", ClockKind.REPLY, NOW_MS + 720 * HOUR_MS)
+
+
+class Hub:
+    """A broker and workers of the router on it."""
+
+    def __init__(self, world, home) -> None:
+        self.world, self.home = world, home
+        self.broker = world.broker()
+        self.workers: list[tuple[Process, asyncio.Task]] = []
+
+    def work(self, name: str = "1", *, bus: MemoryBus | None = None, **settings) -> asyncio.Task:
+        """Start a worker."""
+        process = Process("router", HubSettings(home=self.home, worker=name, **settings))
+        running = run_router(
+            process,
+            bus=bus or MemoryBus(self.broker, "router"),
+            directory=self.world,
+            signers=self.world.router,
+            clock=self.world.clock,
+        )
+        task = asyncio.create_task(running)
+        self.workers.append((process, task))
+        return task
+
+    @property
+    def process(self) -> Process:
+        """The newest worker's process."""
+        return self.workers[-1][0]
+
+    async def leave(self, number: int = -1) -> None:
+        """Stop a worker cleanly."""
+        process, task = self.workers.pop(number)
+        process.stop()
+        await task
+
+    async def send(self, *outgoing) -> None:
+        """Publish outbox records as their owners."""
+        for each in outgoing:
+            writer = await MemoryBus(self.broker, each.topic.removeprefix("outbox.")).writer()
+            await writer.send([each])
+
+    def entries(self) -> list:
+        """The message entries of the ledger; the numbers of each writer have no gap."""
+        numbers = defaultdict(list)
+        found = []
+        for record in self.broker.records("hub.ledger"):
+            read = decode_ledger(record.value)
+            numbers[read.writer, record.partition].append(read.n)
+            found.extend(entry for entry in read.entries if hasattr(entry, "counted"))
+        for each in numbers.values():
+            assert each == list(range(1, len(each) + 1))
+        return found
+
+    def codes(self) -> list[str]:
+        """Where each decided record lies, and what was said of it."""
+        return sorted(f"{each.outbox.topic}/{each.outbox.offset} {each.code or 'accepted'}" for each in self.entries())
+
+    async def decided(self, count: int) -> None:
+        """Wait until ``count`` records were decided."""
+        async with asyncio.timeout(20):
+            while len(self.entries()) < count:  # noqa: ASYNC110 (the router's tasks do it; nothing tells when)
+                await asyncio.sleep(0.01)
+
+    def copies(self, authority: str) -> list:
+        """The copies in an inbox, its bundles verified and without a gap."""
+        topic, heads, chains = f"inbox.{authority}", HeadCache(), {}
+        found = []
+        for record in self.broker.records(topic):
+            if HUB_HEADER not in dict(record.headers):
+                found.append(record)
+                continue
+            bundle = read_bundle(record.value, inbox=topic, trust=self.world.trust, heads=heads)
+            n, prev = chains.get(bundle.writer, (0, None))
+            assert (bundle.chain.n, bundle.chain.prev) == (n + 1, prev)
+            chains[bundle.writer] = (n + 1, bundle.digest)
+        return found
+
+    def check_exactly_once(self) -> None:
+        """Every outbox record was decided once, and every accepted one lies in its recipient's inbox once, in order."""
+        places = [(entry.outbox.topic, entry.outbox.offset) for entry in self.entries()]
+        wanted, copies = [], defaultdict(list)
+        for name in self.world.trust.authorities:
+            outbox = self.broker.records(f"outbox.{name}")
+            wanted += [(record.topic, record.offset) for record in outbox]
+            accepted = {
+                entry.outbox.offset: entry for entry in self.entries() if entry.outbox.topic == f"outbox.{name}"
+            }
+            for record in outbox:
+                entry = accepted[record.offset]
+                if entry.accepted and not entry.repeat:
+                    copies[entry.recipient].append((record.value, record.headers))
+        assert sorted(places) == sorted(wanted)
+        for name in self.world.trust.authorities:
+            found = [(record.value, record.headers) for record in self.copies(name)]
+            assert sorted(found) == sorted(copies[name])
+            for sender in self.world.trust.authorities:
+                own = [pair for pair in found if sender.encode() in pair[0]]
+                assert own == [pair for pair in copies[name] if sender.encode() in pair[0]]
+
+
+@pytest.fixture
+async def hub(world, tmp_path):
+    """A hub without a worker; what still runs at the end is ended."""
+    made = Hub(world, tmp_path)
+    yield made
+    for _, task in made.workers:
+        task.cancel()
+    await asyncio.gather(*(task for _, task in made.workers), return_exceptions=True)
+
+
+@pytest.fixture
+def letters(world: World):
+    """``letters(n)``: n letters among all three authorities, and back."""
+
+    def written(count: int) -> list[Outgoing]:
+        names = list(world.authors)
+        return [
+            world.authors[names[number % 3]].letter(names[(number + 1 + number // 3 % 2) % 3])
+            for number in range(count)
+        ]
+
+    return written
