@@ -130,6 +130,7 @@ def _nested(members: dict[str, Any]) -> None:
 _OBJECT: Final = "xa-moj/" + "0" * 32
 _MESSAGES: Final[tuple[tuple[str, str, Edit], ...]] = (
     ("unknown-member", "A member that the format does not know.", _set(note="")),
+    ("version-number", "v is no text, so not even a name of a version.", _set(v=1)),
     ("missing-member", "pri is missing.", lambda members: members.pop("pri")),
     ("rct-missing", "rct is missing: it is empty, not absent.", lambda members: members.pop("rct")),
     ("due-missing", "due is missing in a clock operation.", lambda members: members["clk"][0].pop("due")),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
+from connectors.folder.contract import read_hand_in
 from hub.core import limits
+from hub.core.ids import sha256
 from hub.core.refusals import REASONS, RECIPIENT_REASONS
+from hub.wire.schema import export
 
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)")
 TEST_PATH = re.compile(r"`(tests/[\w./-]*)`")
@@ -69,3 +73,55 @@ def test_the_envelope_names_the_limits(documents):
         f"≤ {limits.VALIDITY_MS_MAX // 3_600_000} h",
     ):
         assert sentence in text, sentence
+
+
+def test_the_folder_contracts_example_is_taken(documents):
+    """The manifest.json of the document becomes a hand-in, once its placeholders are digests."""
+    text = documents.text("schemas/folder.md")
+    (block,) = re.findall(r"```\n(\{\"v\": \"comity-handin/1\".*?)```", text, re.DOTALL)
+    document = b"{}"
+    manifest = re.sub(r"<SHA-256 of [^>]+>", sha256(document), block).encode()
+    assert (hand_in := read_hand_in("case-1", manifest, document)).files[0].name == "evidence.pdf"
+    assert len(hand_in.clocks) == 1
+
+
+def test_the_folder_contract_lists_its_codes(documents):
+    """Each code that the folder connector gives a hand-in stands in the document."""
+    # desk.py serves the command line, which has no folder of the contract to tell a person by.
+    modules = [path for path in (documents.root / "connectors" / "folder").glob("*.py") if path.name != "desk.py"]
+    source = "".join(path.read_text() for path in modules)
+    codes = set(re.findall(r'(?:UsageError|Unusable)\((?:name, )?\s*"([a-z]+(?:-[a-z]+)+)"', source))
+    # Of the gateway's own folders, never of a hand-in.
+    codes -= {"notice-id", "too-many-repeats"}
+    assert len(codes) >= 8
+    text = documents.text("schemas/folder.md")
+    assert sorted(code for code in codes if f"`{code}`" not in text) == []
+
+
+def test_receipts_name_the_members_of_every_claim(documents):
+    """The table of claims has the members of the models, kind by kind, in their order."""
+    rows = dict(
+        re.findall(r"^\| `([a-z-]+)` \| (`[^|]+) \| .+ \|$", documents.text("schemas/receipts.md"), re.MULTILINE)
+    )
+    described = {kind: re.findall(r"`([a-z_]+)`", members) for kind, members in rows.items()}
+    for model in export()["claim"]["$defs"].values():
+        kind = model.get("properties", {}).get("kind", {}).get("const")
+        if kind is not None:
+            assert described[kind] == [name for name in model["properties"] if name != "kind"], kind
+
+
+def test_receipts_name_the_members_of_heads_bundles_and_receipts(documents):
+    """Each member of head, bundle and single receipt is told in the document."""
+    text = documents.text("schemas/receipts.md")
+    for name in (
+        "head",
+        "bundle",
+        "receipt",
+        "ledger-record",
+        "quarantine-record",
+        "freshness",
+        "key-statement",
+        "anchor",
+    ):
+        members = list(export()[name]["properties"])
+        assert [each for each in members if f"`{each}`" not in text and json.dumps(each) not in text] == [], name
