@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 PROGRAM = """
 import importlib, os, pkgutil, socket, sys, threading
-import aiohttp.web, aiokafka, alembic, cryptography, faust, kafka, obstore, prometheus_client, pydantic_settings, rich, sqlalchemy, structlog, typer, uvloop
+import aiohttp.web, aiokafka, alembic, cryptography, faust, faust.transport.drivers.aiokafka, kafka, obstore, prometheus_client, pydantic_settings, rich, sqlalchemy, structlog, typer, uvloop
 
 import pydantic.plugin._loader
 pydantic.plugin._loader.get_plugins = lambda: ()  # pydantic asks the environment for plugins at every model
