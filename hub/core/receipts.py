@@ -24,11 +24,15 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChainClaim:
-    """The first claim of every bundle: the ``n``-th of this writer for this inbox, after the bundle of hash ``prev``."""
+    """The first claim of every bundle: the ``n``-th of this writer for this inbox, after the bundle of hash ``prev``.
+
+    ``count`` claims follow it, so that none can be cut off the end of a bundle whose path still leads to the root.
+    """
 
     inbox: str
     n: int
     prev: Digest | None
+    count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
