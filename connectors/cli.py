@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from hub.cli.app import Groups
 
-COMMAND_MODULES: Final[tuple[str, ...]] = ("connector", "send", "inbox", "reply")
+COMMAND_MODULES: Final[tuple[str, ...]] = ("authority", "connector", "send", "inbox", "reply")
 """Modules of ``connectors.commands``, in the order of the help text."""
 
 

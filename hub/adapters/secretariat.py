@@ -8,7 +8,7 @@ denial first. What the folder holds and the cluster has not is published by ``pu
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from hub.adapters.directory import (
@@ -28,7 +28,7 @@ from hub.core.ids import AuthorityId, KeyId
 from hub.core.records import Outgoing
 from hub.core.secretariat import LIST_VALID_MS, admit, renew, revoke_authority, revoke_key
 from hub.core.signing import Signer
-from hub.envelope.enrolment import EnrolmentRequest, read_request
+from hub.envelope.enrolment import Admission, EnrolmentRequest, read_request
 from hub.envelope.pki import request_public
 from hub.envelope.trust import fold_directory, read_anchor, read_key_statement, read_trust_list, sign_trust_list
 from hub.errors import UsageError, VerificationFailed
@@ -48,16 +48,6 @@ class Administration(Protocol):
     async def deny(self, authority: AuthorityId, *, trust: TrustList, now_ms: int) -> None:
         """Refuse every act of an authority, whatever else allows it. Idempotent. Raises as ``apply``."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """What goes back to an authority that was admitted: nothing secret."""
-
-    authority: AuthorityId
-    trust_list: int
-    certificate_pem: bytes
-    ca_pem: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +99,7 @@ async def admit_authority(
     administration: Administration,
     now_ms: int,
     chance: Chance,
+    waiver_until_ms: int | None = None,
 ) -> Admission:
     """Admit an authority by its request: the secretariat's whole side of an enrolment. It sees public parts only.
 
@@ -118,7 +109,9 @@ async def admit_authority(
     newest = secretariat.newest()
     checked = read_request(request, trust=newest)
     public = request_public(checked.transport)
-    authority = checked.authority
+    authority = replace(checked.authority, waiver_until_ms=waiver_until_ms)
+    if authority.suite == "S0" and waiver_until_ms is None:
+        raise UsageError("waiver-missing", "Suite S0 is not post-quantum: it needs a dated waiver; see --waiver-until.")
     admitted = newest
     if not _was_admitted(checked, newest):
         admitted = admit(newest, authority, now_ms=now_ms, next_update_ms=now_ms + LIST_VALID_MS)
@@ -130,7 +123,12 @@ async def admit_authority(
         secretariat.folder.keep_statement(_statement_key(statement, admitted), statement)
     await publish_all(bus, secretariat, freshness, now_ms=now_ms)
     certificate = transport.issue(authority.id, public, now_ms=now_ms, chance=chance)
-    return Admission(authority.id, admitted.number, certificate, transport.certificate_pem)
+    return Admission(
+        authority=authority.id,
+        trust_list=admitted.number,
+        certificate_pem=certificate,
+        ca_pem=transport.certificate_pem,
+    )
 
 
 async def revoke(
@@ -210,7 +208,7 @@ async def publish_all(
 def _was_admitted(request: EnrolmentRequest, trust: TrustList) -> bool:
     """Whether exactly these keys are in the list under this id already."""
     known = trust.authorities.get(request.authority.id)
-    return known == request.authority
+    return known is not None and replace(known, waiver_until_ms=None) == request.authority
 
 
 def _statement_key(statement: bytes, trust: TrustList) -> KeyId:

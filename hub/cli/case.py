@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from sqlalchemy import Connection
 
 from hub.adapters.clock import SystemClock
 from hub.adapters.sql.case_reading import cases_by_prefix, latest_cases, waiting_cases
-from hub.adapters.sql.engine import database_exists, open_engine, sqlite_url, transaction
+from hub.adapters.sql.engine import Connection, database_exists, open_engine, sqlite_url, transaction
 from hub.cli.app import Groups
 from hub.cli.case_rows import (
     LIST_COLUMNS,

@@ -60,7 +60,7 @@ def revoke_key(
     Raises ``UsageError(authority-unknown | key-unknown)``.
     """
     member = _member(trust, authority)
-    if key not in {each.id for each in (*member.signing, *member.encryption)}:
+    if key not in {each.id for each in member.signing} | {each.id for each in member.encryption}:
         raise UsageError("key-unknown", f"{authority} has no key {key}; see comity authority show {authority}.")
     changed = replace(
         member,

@@ -19,9 +19,10 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from hub.core.authority import Authority, EncryptionKey, KeyUse, PublicKey, SigningKey, Status, TrustList
-from hub.core.ids import Digest, KeyId, authority_id, digest, key_id
+from hub.core.ids import AuthorityId, Digest, KeyId, authority_id, digest, key_id
 from hub.core.signing import Signer
 from hub.core.times import format_time, parse_time
 from hub.envelope import jws, strict_json
@@ -33,6 +34,7 @@ from hub.envelope.validity import der_validity
 from hub.errors import Refused
 
 VERSION: Final = "comity-enrolment/1"
+ADMISSION_VERSION: Final = "comity-admission/1"
 TYPE: Final = "comity-enrol+jws"
 REQUEST_BYTES_MAX: Final = 256 * 1024  # a dozen key statements of 8 KiB and a few certificates
 NAME_LENGTH_MAX: Final = 200
@@ -41,6 +43,16 @@ STATEMENTS_MAX: Final = 16
 _FIELDS: Final = {
     "v", "dom", "id", "name", "suite", "made", "anchors", "signing", "encryption", "statements", "transport",
 }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """What goes back to an authority that was admitted: nothing secret."""
+
+    authority: AuthorityId
+    trust_list: int
+    certificate_pem: bytes
+    ca_pem: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +124,43 @@ def read_request(data: bytes, *, trust: TrustList) -> EnrolmentRequest:
     _check_statements(request, trust)
     _check_transport(request)
     return request
+
+
+def encode_admission(admission: Admission) -> bytes:
+    """The admission as a file."""
+    return strict_json.dump(
+        {
+            "v": ADMISSION_VERSION,
+            "id": admission.authority,
+            "tl": admission.trust_list,
+            "certificate": admission.certificate_pem.decode(),
+            "ca": admission.ca_pem.decode(),
+        }
+    )
+
+
+def read_admission(data: bytes, *, authority: AuthorityId, public: bytes) -> Admission:
+    """The admission, if its certificate is for this authority and key (DER SubjectPublicKeyInfo), from the CA beside it.
+
+    Raises ``Refused(admission-invalid)``.
+    """
+    try:
+        fields = strict_json.closed(strict_json.parse(data), required={"v", "id", "tl", "certificate", "ca"})
+        admission = Admission(
+            authority=authority_id(fields["id"]),
+            trust_list=strict_json.integer(fields, "tl", low=1),
+            certificate_pem=strict_json.text(fields, "certificate").encode(),
+            ca_pem=strict_json.text(fields, "ca").encode(),
+        )
+        certificate = x509.load_pem_x509_certificate(admission.certificate_pem)
+        certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(admission.ca_pem))
+        spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        genuine = (fields["v"], admission.authority, spki) == (ADMISSION_VERSION, authority, public)
+        if not genuine or certificate.subject.rfc4514_string() != f"CN={authority}":
+            raise Refused("admission-invalid", "The admission is for another authority or key.")
+    except (Refused, ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
+        raise Refused("admission-invalid", "This is not the admission of this authority and its Kafka key.") from error
+    return admission
 
 
 def certificate_request_subject(request: bytes) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 from hub.errors import ComityError, Unreachable
 from hub.streams.faust_transport import Failed, LedgerApp, hub_consumer
@@ -55,7 +55,7 @@ class FaustRunner:
     async def _bounded(self, act: Awaitable[object], seconds: float, code: str) -> None:
         """Wait for ``act``, but neither for ever nor past an error. A task that hangs is left: the process ends."""
         task = asyncio.ensure_future(act)
-        waits = {task, self._failure} if code == "ledger-start" else {task}
+        waits: set[asyncio.Future[Any]] = {task, self._failure} if code == "ledger-start" else {task}
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if code == "ledger-start" and self._failure.done():
             self._failure.result()
@@ -89,5 +89,6 @@ class FaustRunner:
 
     async def _pause(self, seconds: float) -> None:
         stopping = asyncio.ensure_future(self._process.stopping.wait())
-        await asyncio.wait({stopping, self._failure}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        waits: set[asyncio.Future[Any]] = {stopping, self._failure}
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()

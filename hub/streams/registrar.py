@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Engine
-
 from hub.adapters.kafka.client_config import ClientConfig
 from hub.adapters.sql.case_store import CaseStore
-from hub.adapters.sql.engine import upgrade
+from hub.adapters.sql.engine import Engine, upgrade
 from hub.core.access import REGISTRAR_GROUP
 from hub.ports import Bus, Clock
 from hub.streams.faust_runner import FaustRunner

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Engine
-
 from hub.adapters.kafka.client_config import ClientConfig
-from hub.adapters.sql.engine import upgrade
+from hub.adapters.sql.engine import Engine, upgrade
 from hub.adapters.sql.watch_store import WatchStore
 from hub.core.access import WATCH_GROUP
 from hub.flow import Sign

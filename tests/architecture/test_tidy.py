@@ -20,7 +20,11 @@ MACHINE_PATHS = re.compile(r"(?<![\w.-])/(work|root|home/\w+)/")
 def tracked(*patterns: str) -> list[Path]:
     """Files that git knows or would add."""
     listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", *patterns], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files", "-co", "--exclude-standard", *patterns],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).exists()]
 

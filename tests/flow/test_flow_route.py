@@ -181,9 +181,7 @@ def test_bad_inbox_of_the_sender_blocks_its_outbox(send, xa, xb) -> None:
         ("BATCH_BYTES_MAX", 25_000, 4),
     ],
 )
-def test_what_does_not_fit_is_left_for_the_next(  # noqa: PLR0917 (pytest passes by name)
-    send, monkeypatch, xa, xb, xc, limit, value, fitting
-) -> None:
+def test_what_does_not_fit_is_left_for_the_next(send, monkeypatch, xa, xb, xc, limit, value, fitting) -> None:
     """Each limit of a transaction leaves the rest in the outbox, unread."""
     batch = [xa.letter(xb.id) for _ in range(4)] + [xa.letter(xc.id)]
     monkeypatch.setattr(plan_module, limit, value)

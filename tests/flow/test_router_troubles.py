@@ -65,9 +65,7 @@ def rules_without(hub, authority: str, *, visible: bool) -> list[AccessRule]:
 
 
 @pytest.mark.parametrize("visible", [False, True])
-async def test_bad_inbox_stops_only_who_needs_it(  # noqa: PLR0917 (pytest passes by name)
-    hub, world, xa, xb, xc, visible
-) -> None:
+async def test_bad_inbox_stops_only_who_needs_it(hub, world, xa, xb, xc, visible) -> None:
     """Who writes to an inbox that cannot be written waits; all others go on; after the repair nothing is lost."""
     hub.broker.apply((), rules_without(hub, xb.id, visible=visible))
     await hub.send(xa.letter(xc.id), xa.letter(xb.id), xa.letter(xc.id), xc.letter(xa.id), xc.letter(xa.id))
@@ -194,9 +192,7 @@ async def test_new_authority_needs_no_restart(hub, world, xa, xb, xc) -> None:
     hub.check_exactly_once()
 
 
-async def test_what_does_not_fit_comes_in_the_next_transaction(  # noqa: PLR0917 (pytest passes by name)
-    hub, world, monkeypatch, xa, xb, xc
-) -> None:
+async def test_what_does_not_fit_comes_in_the_next_transaction(hub, world, monkeypatch, xa, xb, xc) -> None:
     """What was read and exceeds the limits of a transaction is read again, in order."""
     monkeypatch.setattr(plan, "BATCH_MESSAGES_MAX", 2)
     await hub.send(*(xa.letter(xb.id) for _ in range(5)), *(xc.letter(xb.id) for _ in range(5)))

@@ -192,7 +192,7 @@ class Hub:
         topics = [inbox(name) for name in names]
         none = WriterState(0, None)
         bundles = make_bundles(
-            {topic: claims for topic in topics},
+            dict.fromkeys(topics, claims),
             writer="watch-0",
             head_state=self.watched.get("#", none),
             inbox_states={topic: self.watched.get(topic, none) for topic in topics},
@@ -258,7 +258,7 @@ class Station:
     def __init__(self, name: AuthorityId, root: Path, keys: Keys, trust: Trust, broker: MemoryBroker) -> None:
         self.name = name
         self.root = root / name
-        self.objects = root / "objects"
+        self.objects = root / "objects"  # of all
         self.trust = trust
         self.broker = broker
         self.keyring = keys.members[name].keyring

@@ -15,7 +15,7 @@ async def test_request_goes_all_the_way(net, xa, xb, documents, reply_clock, tmp
     xa.hand_in("case-1", xb.name, files=[evidence], clocks=(reply_clock,))
     await net.settle()
     [received] = list(xb.desk.messages())
-    assert ["accepted", "delivered", "opened"] == xa.levels("case-1")
+    assert xa.levels("case-1") == ["accepted", "delivered", "opened"]
     assert (
         evidence.read_bytes() == (xb.root / "exchange/in" / received["id"] / received["files"][0]["file"]).read_bytes()
     )
@@ -32,12 +32,12 @@ async def test_request_goes_all_the_way(net, xa, xb, documents, reply_clock, tmp
         clocks=(stop,),
     )
     await net.settle()
-    assert ["accepted", "delivered", "opened", "acknowledged", "answered"] == xa.levels("case-1")
-    assert ["accepted", "delivered", "opened"] == xb.levels("answer-1")
+    assert xa.levels("case-1") == ["accepted", "delivered", "opened", "acknowledged", "answered"]
+    assert xb.levels("answer-1") == ["accepted", "delivered", "opened"]
     replies = [each for each in xa.desk.messages() if each["answers"] == "case-1"]
     assert {"ack", "response"} == {each["type"] for each in replies}
     assert {received["thread"]} == {each["thread"] for each in replies}
-    assert [] == xa.alerts + xb.alerts
+    assert xa.alerts + xb.alerts == []
 
 
 async def test_accepted_receipt_stands_alone(net, xa, xb):
@@ -55,14 +55,14 @@ async def test_hand_in_is_taken_once(net, xa, xb):
     await net.settle()
     xa.hand_in("case-1", xb.name)
     await net.settle()
-    assert 1 == len(list(xb.desk.messages()))
+    assert len(list(xb.desk.messages())) == 1
     assert (xa.root / "exchange/sent/case-1.2/manifest.json").is_file()
     xa.hand_in(
         "case-1", xb.name, document=json.dumps({**json.loads(json.dumps(_document())), "reference": "X"}).encode()
     )
     await net.settle()
-    assert "hand-in-conflict" == xa.desk.failure("case-1").code
-    assert 1 == len(list(xb.desk.messages()))
+    assert xa.desk.failure("case-1").code == "hand-in-conflict"
+    assert len(list(xb.desk.messages())) == 1
 
 
 def _document():
@@ -89,16 +89,16 @@ async def test_incomplete_document_fails_before_it_is_sent(net, xa, xb):
     xa.hand_in("case-1", xb.name, document=json.dumps({**_document(), "purpose": ""}).encode())
     await net.settle()
     failure = xa.desk.failure("case-1")
-    assert "document-incomplete" == failure.code
+    assert failure.code == "document-incomplete"
     assert "46(15)(f)" in failure.sentence
-    assert [] == net.hub.broker.records("outbox.xa-moj")
+    assert net.hub.broker.records("outbox.xa-moj") == []
 
 
 async def test_unknown_recipient_fails_with_a_reason(net, xa):
     """A message to nobody is a problem, not silence."""
     xa.hand_in("case-1", "xz-nobody")
     await net.settle()
-    assert "recipient-unknown" == xa.desk.failure("case-1").code
+    assert xa.desk.failure("case-1").code == "recipient-unknown"
 
 
 async def test_plaintext_is_in_no_database_and_no_topic(net, xa, xb, canary, tmp_path):
@@ -107,11 +107,11 @@ async def test_plaintext_is_in_no_database_and_no_topic(net, xa, xb, canary, tmp
     evidence.write_bytes(canary.encode() * 1000)
     xa.hand_in(canary, xb.name, files=[evidence])
     await net.settle()
-    assert ["accepted", "delivered", "opened"] == xa.levels(canary)
+    assert xa.levels(canary) == ["accepted", "delivered", "opened"]
     kept = [path for root in (xa.root, xb.root) for path in root.glob("connector.db*")]
     kept += [path for path in (tmp_path / "objects").rglob("*") if path.is_file()]
     assert len(kept) > 2
-    assert [] == [path.name for path in kept if canary.encode() in path.read_bytes()]
+    assert [path.name for path in kept if canary.encode() in path.read_bytes()] == []
     records = [record for topic in net.hub.broker.topics() for record in net.hub.broker.records(topic)]
     texts = [
         bytes(part or b"") for record in records for part in (record.key, record.value, *dict(record.headers).values())

@@ -20,6 +20,8 @@ from sqlalchemy.exc import NoSuchModuleError as DriverMissing
 
 from hub.errors import Unreachable, UsageError, VerificationFailed
 
+__all__ = ["Connection", "Engine", "database_exists", "open_engine", "sqlite_url", "transaction", "upgrade"]
+
 SQLITE_WAIT_SECONDS: Final = 30.0  # another process writes: its transactions last milliseconds, a backup's seconds
 CONNECT_SECONDS_MAX: Final = 10
 _MIGRATION_LOCK: Final = 7_236_021_001  # any number, the same for all processes of a deployment
