@@ -46,70 +46,78 @@ Timeline = Annotated[bool, typer.Option("--timeline", help="Everything that happ
 Limit = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many cases, the latest first.")]
 
 
+_EPILOG_LIST: Final = (
+    "Example: comity case list -o json. Exit codes: 0 ok; 2 there is no case view yet; 3 the database does not answer."
+)
+_EPILOG_SHOW: Final = (
+    "Example: comity case show 4f1c --timeline. Exit codes: 0 ok; 2 no such case, or several; 3 the database does not"
+    " answer."
+)
+_EPILOG_WAITING: Final = (
+    "Example: comity case waiting -o csv. Exit codes: 0 ok; 2 there is no case view yet; 3 the database does not"
+    " answer."
+)
+_EPILOG_OVERDUE: Final = (
+    "Example: comity case overdue -o json. Exit codes: 0 nothing is overdue; 1 something is; 2 there is no case view yet;"
+    " 3 the database does not answer."
+)
+
+
 def register(app: typer.Typer, groups: Groups) -> None:  # noqa: ARG001 (every command module has this shape)
     """Add the commands."""
     group = groups["case"]
+    group.command(name="list", epilog=_EPILOG_LIST)(list_cases)
+    group.command(epilog=_EPILOG_SHOW)(show)
+    group.command(epilog=_EPILOG_WAITING)(waiting)
+    group.command(epilog=_EPILOG_OVERDUE)(overdue)
 
-    @group.command(
-        name="list",
-        epilog="Example: comity case list -o json. Exit codes: 0 ok; 2 there is no case view yet; 3 the database does"
-        " not answer.",
-    )
-    def list_cases(
-        *, home: HomeFolder = DEFAULT_HOME, limit: Limit = LIST_MAX, output: Output = OutputFormat.TABLE
-    ) -> None:
-        """List the cases in which something happened last."""
-        with _case_view(home) as connection:
-            found = latest_cases(connection, limit + 1)
-        rows = [list_row(case, SystemClock().now_ms()) for case in found[:limit]]
-        _emit(rows, LIST_COLUMNS, output)
-        if len(found) > limit:
-            say(f"There are more than {limit} cases; ask for more with --limit.")
 
-    @group.command(
-        epilog="Example: comity case show 4f1c --timeline. Exit codes: 0 ok; 2 no such case, or several; 3 the database"
-        " does not answer."
-    )
-    def show(
-        case: CaseId,
-        *,
-        timeline: Timeline = False,
-        party: Party = None,
-        home: HomeFolder = DEFAULT_HOME,
-        output: Output = OutputFormat.TABLE,
-    ) -> None:
-        """Show one case: its messages with their levels, its clocks and flags."""
-        with _case_view(home) as connection:
-            found = _one(cases_by_prefix(connection, _prefix(case), 1000), party)
-        if timeline:
-            _emit(timeline_rows(found), TIMELINE_COLUMNS, output)
-        elif output in {OutputFormat.JSON, OutputFormat.JSONL}:
-            emit_one(case_document(found), output)
-        else:
-            _show(found, output)
+def list_cases(
+    *, home: HomeFolder = DEFAULT_HOME, limit: Limit = LIST_MAX, output: Output = OutputFormat.TABLE
+) -> None:
+    """List the cases in which something happened last."""
+    with _case_view(home) as connection:
+        found = latest_cases(connection, limit + 1)
+    rows = [list_row(case, SystemClock().now_ms()) for case in found[:limit]]
+    _emit(rows, LIST_COLUMNS, output)
+    if len(found) > limit:
+        say(f"There are more than {limit} cases; ask for more with --limit.")
 
-    @group.command(
-        epilog="Example: comity case waiting -o csv. Exit codes: 0 ok; 2 there is no case view yet; 3 the database does"
-        " not answer."
-    )
-    def waiting(*, home: HomeFolder = DEFAULT_HOME, output: Output = OutputFormat.TABLE) -> None:
-        """Who waits on whom, until when: every open clock, the next due first."""
-        with _case_view(home) as connection:
-            rows = waiting_rows(waiting_cases(connection), SystemClock().now_ms())
-        _emit(rows, WAITING_COLUMNS, output)
 
-    @group.command(
-        epilog="Example: comity case overdue -o json. Exit codes: 0 nothing is overdue; 1 something is; 2 there is no"
-        " case view yet; 3 the database does not answer."
-    )
-    def overdue(*, home: HomeFolder = DEFAULT_HOME, output: Output = OutputFormat.TABLE) -> None:
-        """Which replies are overdue, since when, and when both sides were told."""
-        now_ms = SystemClock().now_ms()
-        with _case_view(home) as connection:
-            rows = overdue_rows(waiting_cases(connection, due_before_ms=now_ms), now_ms)
-        _emit(rows, OVERDUE_COLUMNS, output)
-        if rows:
-            raise typer.Exit(FINDINGS)
+def show(
+    case: CaseId,
+    *,
+    timeline: Timeline = False,
+    party: Party = None,
+    home: HomeFolder = DEFAULT_HOME,
+    output: Output = OutputFormat.TABLE,
+) -> None:
+    """Show one case: its messages with their levels, its clocks and flags."""
+    with _case_view(home) as connection:
+        found = _one(cases_by_prefix(connection, _prefix(case), 1000), party)
+    if timeline:
+        _emit(timeline_rows(found), TIMELINE_COLUMNS, output)
+    elif output in {OutputFormat.JSON, OutputFormat.JSONL}:
+        emit_one(case_document(found), output)
+    else:
+        _show(found, output)
+
+
+def waiting(*, home: HomeFolder = DEFAULT_HOME, output: Output = OutputFormat.TABLE) -> None:
+    """Who waits on whom, until when: every open clock, the next due first."""
+    with _case_view(home) as connection:
+        rows = waiting_rows(waiting_cases(connection), SystemClock().now_ms())
+    _emit(rows, WAITING_COLUMNS, output)
+
+
+def overdue(*, home: HomeFolder = DEFAULT_HOME, output: Output = OutputFormat.TABLE) -> None:
+    """Which replies are overdue, since when, and when both sides were told."""
+    now_ms = SystemClock().now_ms()
+    with _case_view(home) as connection:
+        rows = overdue_rows(waiting_cases(connection, due_before_ms=now_ms), now_ms)
+    _emit(rows, OVERDUE_COLUMNS, output)
+    if rows:
+        raise typer.Exit(FINDINGS)
 
 
 @contextmanager
