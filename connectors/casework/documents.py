@@ -222,7 +222,8 @@ def read_document(data: bytes) -> Request | Acknowledgement | Executed | Refusal
         members = strict_json.parse(data)
     except Refused as error:
         raise UsageError("document-malformed", f"The document is not usable. {error.sentence}") from error
-    if not isinstance(members, dict) or members.get("event") not in TYPES:
+    event = members.get("event") if isinstance(members, dict) else None
+    if not isinstance(event, str) or event not in TYPES:
         known = ", ".join(TYPES)
         raise UsageError("event-unknown", f"The document's member event must be one of: {known}.")
     adapter: TypeAdapter[Request | Acknowledgement | Executed | Refusal] = TypeAdapter(Document)

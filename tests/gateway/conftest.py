@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,7 +38,7 @@ from hub.core.authority import (
     TrustView,
 )
 from hub.core.effects import Alert
-from hub.core.ids import AuthorityId, ClockId, Digest, KeyId, MessageId, sha256
+from hub.core.ids import AuthorityId, Digest, KeyId, sha256
 from hub.core.manifest import ClockKind, ClockVerb, MessageType, Priority
 from hub.core.receipts import Claim
 from hub.core.records import HUB_HEADER, Outgoing, Record
@@ -142,6 +143,10 @@ class Trust:
             for name, each in self._keys.members.items()
             for key in each.keyring.decryption
         }
+
+    async def changed(self) -> None:
+        """No list comes while a test runs the loops."""
+        await asyncio.Event().wait()
 
     def change(self, name: AuthorityId, **changes: Any) -> None:
         """The next list, in which one authority is changed."""
@@ -485,13 +490,3 @@ def documents() -> dict[str, bytes]:
 def canary() -> str:
     """A text that must stay sealed."""
     return CANARY
-
-
-def stop(clock: str) -> ClockWish:
-    """A stop of a clock of kind reply."""
-    return ClockWish(ClockVerb.STOP, ClockKind.REPLY, ClockId(clock))
-
-
-def reply_to(message: str) -> MessageId:
-    """An id as a value."""
-    return MessageId(message)
