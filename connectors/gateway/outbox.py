@@ -287,7 +287,7 @@ def settle_copy(
     *,
     code: str | None,
     counted: bool,
-    evidence: bytes,
+    evidence: bytes | None,
 ) -> None:
     """Note the hub's word on one copy; the copy may be one whose offset we never learnt."""
     word = {"settled": True, "code": code, "counted": counted, "evidence": evidence}

@@ -120,7 +120,7 @@ class Receiver:
     ) -> list[Alert]:
         value = record.value or b""
         if isinstance(claim, ReceiptClaim):
-            return self._sender.receipt(connection, claim, cut_receipt(value, index))
+            return self._sender.receipt(connection, claim, lambda: cut_receipt(value, index))
         if isinstance(claim, RoutedClaim):
             return self._routed(connection, claim, view)
         if isinstance(claim, GapClaim):

@@ -223,15 +223,17 @@ class Sender:
 
     # --- the hub's receipts ---------------------------------------------------------------------
 
-    def receipt(self, connection: Connection, claim: ReceiptClaim, evidence: bytes) -> list[Alert]:
-        """Take in a verified receipt of the hub, within the transaction that reads its bundle."""
-        proof = Evidence(HUB_RECEIPT, evidence.decode())
+    def receipt(self, connection: Connection, claim: ReceiptClaim, cut: Callable[[], bytes]) -> list[Alert]:
+        """Take in a verified receipt of the hub, within the transaction that reads its bundle.
+
+        ``cut`` makes it stand alone: it costs milliseconds in a full bundle, so only what is told or refused is cut.
+        """
         message = None if claim.jws is None else self._message_of(connection, claim.jws)
         if message is None or claim.jws is None or claim.outbox.topic != outbox_topic(self._me):
-            return self._foreign(connection, claim, proof)
+            return self._foreign(connection, claim, cut())
         current = outbox.find(connection, message)
         if current is None:
-            return self._foreign(connection, claim, proof)
+            return self._foreign(connection, claim, cut())
         outbox.settle_copy(
             connection,
             message,
@@ -239,7 +241,7 @@ class Sender:
             claim.outbox.offset,
             code=claim.code,
             counted=claim.counted,
-            evidence=evidence,
+            evidence=None if claim.accepted else cut(),
         )
         pair = outbox.read_pair(connection, current.recipient)
         if (claim.accepted or claim.counted) and current.digest == claim.jws and current.sequence is not None:
@@ -250,7 +252,8 @@ class Sender:
         if refused and current.state == "sealed":
             pair = stalled(pair)
         outbox.write_pair(connection, current.recipient, pair)
-        if claim.accepted and current.type is not MessageType.RECEIPT:
+        if claim.accepted and current.state != "accepted" and current.type is not MessageType.RECEIPT:
+            proof = Evidence(HUB_RECEIPT, cut().decode())
             results.add_step(connection, message, Step.ACCEPTED, time_ms=claim.outbox.time_ms, evidence=proof)
         if current.state in {"sealed", "ready"}:
             self._judge(connection, message, accepted_now=claim.accepted)
@@ -263,10 +266,10 @@ class Sender:
         message = outbox.find_sealed(connection, jws)
         return outbox.owner_of_copy(connection, jws) if message is None else message.id
 
-    def _foreign(self, connection: Connection, claim: ReceiptClaim, proof: Evidence) -> list[Alert]:
+    def _foreign(self, connection: Connection, claim: ReceiptClaim, evidence: bytes) -> list[Alert]:
         # Somebody wrote to our outbox who holds our transport key, or the hub speaks of what never was.
         facts = {"code": claim.code, "offset": claim.outbox.offset, "time_ms": claim.outbox.time_ms, "jws": claim.jws}
-        results.add_notice(connection, claim.id, "record-not-ours", facts, proof)
+        results.add_notice(connection, claim.id, "record-not-ours", facts, Evidence(HUB_RECEIPT, evidence.decode()))
         return [Alert("record-not-ours", self._me, "The hub judged a record in our outbox that we did not publish.")]
 
     def _judge(self, connection: Connection, message: MessageId, *, accepted_now: bool = False) -> None:
