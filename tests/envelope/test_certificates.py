@@ -110,6 +110,11 @@ def test_the_hand_made_leaf_of_these_tests_is_valid() -> None:
         {"without": x509.ExtendedKeyUsage},
         {"without": x509.SubjectAlternativeName},
         {"more": ((x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00"), True),)},
+        {"more": ((x509.TLSFeature([x509.TLSFeatureType.status_request]), True),)},
+        {"more": ((x509.InhibitAnyPolicy(0), True),)},
+        {"more": ((x509.PolicyConstraints(0, None), True),)},
+        {"more": ((x509.NameConstraints([x509.DNSName("xa")], None), True),)},
+        {"more": ((x509.IssuerAlternativeName([x509.DNSName("xa")]), True),)},
         {"ca": OTHER_CA},
     ],
 )

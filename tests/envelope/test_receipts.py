@@ -321,7 +321,7 @@ def test_other_bytes_are_no_receipt(world, made) -> None:
             "claim": texts[0],
         }
     )
-    for data in (b" " * 2_097_153, cut_receipt(value, 0)[:-1], value, b"", chain):
+    for data in (cut_receipt(value, 0).ljust(2_097_153), cut_receipt(value, 0)[:-1], value, b"", chain):
         with pytest.raises(VerificationFailed, match="receipt-invalid"):
             read_receipt(data, trust=world.trust, heads=HeadCache())
 
