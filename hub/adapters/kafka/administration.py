@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
 
 from hub.adapters.kafka.admin import KafkaAdmin
 from hub.adapters.kafka.client_config import ClientConfig
 from hub.adapters.kafka.deployment import Deployment, apply_topics
-from hub.adapters.kafka.plan import Plan, StoredRule
+from hub.adapters.kafka.plan import Plan, denials
 from hub.core.authority import TrustList
 from hub.core.ids import AuthorityId
-
-_RESOURCES: Final = ("TOPIC", "GROUP", "TRANSACTIONAL_ID")
 
 
 class KafkaAdministration:
@@ -33,7 +30,7 @@ class KafkaAdministration:
 
     async def deny(self, authority: AuthorityId, *, trust: TrustList, now_ms: int) -> None:  # noqa: ARG002 (the port)
         """Deny everything to a principal: Kafka asks denials first. Raises ``Unreachable``, ``NotPermitted``."""
-        plan = Plan(create=(), alter={}, allow=denials(authority), remove=(), rows=())
+        plan = Plan(create=(), alter={}, allow=tuple(sorted(denials(authority))), remove=(), rows=())
 
         def act() -> None:
             with KafkaAdmin(self._config) as admin:
@@ -50,11 +47,4 @@ def deployment_of(trust: TrustList, *, now_ms: int) -> Deployment:
         revoked=revoked,
         shards=trust.shards,
         ledger_partitions=trust.ledger_partitions,
-    )
-
-
-def denials(authority: AuthorityId) -> tuple[StoredRule, ...]:
-    """Rules that refuse an authority every act, whatever else allows it."""
-    return tuple(
-        StoredRule(f"User:{authority}", "*", "ALL", "DENY", resource, "*", "LITERAL") for resource in _RESOURCES
     )

@@ -18,7 +18,7 @@ class Deployment:
     """Who takes part, and the counts that were fixed at creation."""
 
     authorities: frozenset[AuthorityId]
-    revoked: frozenset[AuthorityId] = frozenset()  # keep their topics, for ever, and lose every permission
+    revoked: frozenset[AuthorityId] = frozenset()  # keep their topics, for ever, and are denied every act
     shards: int
     ledger_partitions: int
 
@@ -44,6 +44,7 @@ def plan(admin: KafkaAdmin, deployment: Deployment, *, replication: int | None =
         deployment.specs(replication),
         access_rules(deployment.authorities - deployment.revoked, shards=deployment.shards),
         known=deployment.authorities | deployment.revoked,
+        revoked=deployment.revoked,
     )
 
 

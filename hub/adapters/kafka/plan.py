@@ -86,12 +86,25 @@ def stored_form(rule: AccessRule) -> StoredRule:
     )
 
 
+def denials(principal: str) -> frozenset[StoredRule]:
+    """Rules that refuse a principal every act, whatever else allows it: Kafka asks denials first."""
+    return frozenset(
+        StoredRule(f"User:{principal}", "*", "ALL", "DENY", resource, "*", "LITERAL")
+        for resource in _RESOURCES.values()
+    )
+
+
 def difference(
-    state: ClusterState, specs: Iterable[TopicSpec], rules: Iterable[AccessRule], *, known: Iterable[str]
+    state: ClusterState,
+    specs: Iterable[TopicSpec],
+    rules: Iterable[AccessRule],
+    *,
+    known: Iterable[str],
+    revoked: Iterable[str] = (),
 ) -> Plan:
     """The plan from ``state`` to ``specs`` and ``rules``.
 
-    ``known`` are the authorities whose surplus permissions are taken away, revoked ones included.
+    ``known`` are the authorities whose surplus permissions are taken away. Those who are ``revoked`` are denied all.
     """
     create: list[TopicSpec] = []
     alter: dict[str, Mapping[str, str]] = {}
@@ -108,12 +121,12 @@ def difference(
             for name, value in changes.items():
                 rows.append(_row("alter", f"topic {spec.name}", f"{name}: {stored.config.get(name)} -> {value}"))
         rows.extend(_shape_findings(stored, spec))
-    wanted = {stored_form(rule) for rule in rules}
+    wanted = {stored_form(rule) for rule in rules}.union(*(denials(name) for name in revoked))
     allow = tuple(sorted(wanted - state.rules))
     principals = {f"User:{name}" for name in (*HUB_PRINCIPALS, *known)}
     surplus = sorted(state.rules - wanted)
     remove = tuple(rule for rule in surplus if rule.principal in principals and rule.permission == "ALLOW")
-    rows.extend(_row("allow", str(rule), "") for rule in allow)
+    rows.extend(_row(rule.permission.lower(), str(rule), "") for rule in allow)
     rows.extend(_row("remove", str(rule), "no rule of the matrix") for rule in remove)
     rows.extend(
         _row("look", str(rule), "not of this matrix; left as it is")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hub.adapters.kafka.plan import ClusterState, StoredRule, StoredTopic, difference, stored_form
+from hub.adapters.kafka.plan import ClusterState, StoredRule, StoredTopic, denials, difference, stored_form
 from hub.core.access import access_rules, topic_specs
 from hub.core.ids import AuthorityId
 
@@ -67,6 +67,15 @@ def test_revoked_authority_keeps_topics_only():
     plan = difference(replace(SAME, rules=both), SPECS, RULES, known=(XA, XB))
     assert {rule.principal for rule in plan.remove} == {"User:xb-pgo"}
     assert len(plan.remove) == 4
+
+
+def test_revoked_authority_is_denied():
+    """The denials of a revoked authority belong to the plan: missing they are made, present they are no difference."""
+    plan = difference(SAME, SPECS, RULES, known=(XA, XB), revoked=(XB,))
+    assert frozenset(plan.allow) == denials(XB)
+    assert {row["action"] for row in plan.rows} == {"deny"}
+    after = replace(SAME, rules=SAME.rules | denials(XB))
+    assert difference(after, SPECS, RULES, known=(XA, XB), revoked=(XB,)).rows == ()
 
 
 def test_strangers_are_shown():
