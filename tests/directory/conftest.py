@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
 
 import pytest
 
+from connectors.commands.enrolment import install, prepare
+from hub.adapters.clock import SystemChance
+from hub.adapters.files.founding import Counts, found
+from hub.adapters.files.home import Home, StateFolder
+from hub.adapters.files.keys import read_signers
+from hub.adapters.files.owned import read
+from hub.adapters.files.transport import TransportAuthority
+from hub.adapters.memory.administration import MemoryAdministration
+from hub.adapters.secretariat import Secretariat, admit_authority
 from hub.core import secretariat
 from hub.core.access import access_rules, topic_specs
 from hub.core.authority import (
@@ -22,6 +34,7 @@ from hub.core.authority import (
 )
 from hub.core.ids import AuthorityId, sha256
 from hub.envelope import pki
+from hub.envelope.enrolment import Admission, encode_admission
 from hub.envelope.signers import SoftwareSigner, generate_signer, private_pem, signer_from_pem
 from hub.envelope.suites import public_from_jwk, public_jwk
 from hub.envelope.trust import KeyStatement, encode_freshness, encode_key_statement, sign_trust_list
@@ -98,6 +111,88 @@ class World:
 def encryption_key(filler: int) -> PublicKey:
     """A public key of X-Wing's size; nobody seals to it here."""
     return public_from_jwk({**public_jwk("HPKE-10-KE", bytes([filler]) * 1216)})
+
+
+@dataclass
+class House:
+    """A home folder as ``comity init`` makes it, and a broker in memory; the States' folders lie in it too."""
+
+    home: Home
+    clock: FixedClock
+    broker: MemoryBroker
+
+    def bus(self, principal: str = "directory") -> MemoryBus:
+        """The broker as a principal."""
+        return MemoryBus(self.broker, principal)
+
+    @cached_property
+    def administration(self) -> MemoryAdministration:
+        """The broker's administrator."""
+        return MemoryAdministration(self.broker)
+
+    @property
+    def secretariat(self) -> Secretariat:
+        """The secretariat, read anew."""
+        return Secretariat.open(self.home)
+
+    @cached_property
+    def freshness(self) -> Sequence[SoftwareSigner]:
+        """The hub's freshness keys."""
+        return read_signers(self.home.role_keys(HubRole.FRESHNESS))
+
+    def state(self, name: str) -> StateFolder:
+        """An authority's own folder."""
+        return self.home.state(AuthorityId(name))
+
+    def request(self, name: str, suite: str = "S1") -> bytes:
+        """The authority's enrolment request; its keys are made on the first call."""
+        return prepare(
+            self.state(name),
+            name=f"Authority {name}",
+            suite=suite,
+            anchor_file=read(self.home.anchor),
+            now_ms=self.clock.now_ms(),
+            chance=SystemChance(),
+        )
+
+    async def admit(self, request: bytes, *, waiver_until_ms: int | None = None) -> Admission:
+        """The secretariat's side of an enrolment."""
+        return await admit_authority(
+            request,
+            secretariat=self.secretariat,
+            transport=TransportAuthority.load(self.home.transport_ca),
+            freshness=self.freshness,
+            bus=self.bus(),
+            administration=self.administration,
+            now_ms=self.clock.now_ms(),
+            chance=SystemChance(),
+            waiver_until_ms=waiver_until_ms,
+        )
+
+    async def enrol(self, name: str) -> Admission:
+        """The whole of it: keys, admission, installation."""
+        admission = await self.admit(self.request(name))
+        install(self.state(name), encode_admission(admission))
+        return admission
+
+
+@pytest.fixture
+def found_house(tmp_path: Path):
+    """Found a deployment in a folder of this name."""
+
+    def make(name: str) -> House:
+        home, clock = Home(tmp_path / name), FixedClock(NOW_MS)
+        found(home, Counts(shards=2, ledger_partitions=2), now_ms=NOW_MS, chance=SystemChance())
+        specs = topic_specs([], shards=2, ledger_partitions=2, replication=1)
+        return House(home, clock, MemoryBroker(clock, specs=specs, rules=access_rules([], shards=2)))
+
+    return make
+
+
+@pytest.fixture
+def house(found_house) -> House:
+    """A deployment in files; no authority yet, nothing published."""
+    return found_house("house")
 
 
 @pytest.fixture
