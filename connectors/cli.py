@@ -10,11 +10,18 @@ if TYPE_CHECKING:
 
     from hub.cli.app import Groups
 
-COMMAND_MODULES: Final[tuple[str, ...]] = ("authority", "connector", "send", "inbox", "reply")
-"""Modules of ``connectors.commands``, in the order of the help text."""
+COMMAND_MODULES: Final[tuple[str, ...]] = (
+    "connectors.demo.command",
+    "connectors.commands.authority",
+    "connectors.commands.connector",
+    "connectors.commands.send",
+    "connectors.commands.inbox",
+    "connectors.commands.reply",
+)
+"""Modules with a command each, in the order of the help text."""
 
 
 def register(app: typer.Typer, groups: Groups) -> None:
     """Add the connectors' commands."""
     for name in COMMAND_MODULES:
-        importlib.import_module(f"connectors.commands.{name}").register(app, groups)
+        importlib.import_module(name).register(app, groups)

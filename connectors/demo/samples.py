@@ -53,7 +53,7 @@ def acknowledgement(number: int, *, now_ms: int, estimated_day: str) -> bytes:
             "occurred_at": format_time(now_ms),
             "reference": f"INT-{number:04d}",
             "handling_unit": {"name": "International cooperation unit", "contact": None},
-            "received_on": format_time(now_ms)[:10],
+            "received_on": day(now_ms),
             "complete": True,
             "estimated_response_date": estimated_day,
         }
@@ -73,6 +73,11 @@ def answer(number: int, *, now_ms: int) -> bytes:
             "use_restrictions": "For the proceedings named in the request only (UNCAC 46(19)).",
         }
     )
+
+
+def day(time_ms: int) -> str:
+    """The calendar day in UTC, such as 2026-12-24."""
+    return format_time(time_ms)[:10]
 
 
 def pdf(size: int = PDF_BYTES) -> bytes:

@@ -1,0 +1,86 @@
+"""Operating-system processes that the demonstration starts: each writes its own log, and ends when the demonstration does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+
+from hub.errors import Unreachable
+
+READY_SECONDS_MAX: Final = 60.0  # on a busy machine Faust takes 20
+STOP_SECONDS_MAX: Final = 20.0
+_LOOK_SECONDS: Final = 0.1
+
+
+class Processes:
+    """Commands of ``comity`` that run in the background, by name."""
+
+    def __init__(self, logs: Path, environment: dict[str, str]) -> None:
+        self._logs = logs
+        self._environment = {**os.environ, **environment}
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str, *arguments: str) -> None:
+        """Start ``comity`` with these arguments; its output goes to ``<logs>/<name>.log``."""
+        self._logs.mkdir(parents=True, exist_ok=True)
+        with (self._logs / f"{name}.log").open("ab") as log:
+            self._running[name] = subprocess.Popen(  # noqa: S603 (our own program with our own arguments)
+                [sys.executable, "-m", "hub", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+            )
+
+    async def ready(self, name: str, port_file: Path) -> None:
+        """Wait until the process says on its health port that it does its work. Raises ``Unreachable``."""
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
+            while time.monotonic() < deadline:
+                self.check(name)
+                with contextlib.suppress(aiohttp.ClientError, FileNotFoundError, ValueError, TimeoutError):
+                    port = int(port_file.read_text())  # noqa: ASYNC240 (a few bytes of a local file)
+                    async with session.get(f"http://127.0.0.1:{port}/readyz") as answer:
+                        if answer.status == HTTPStatus.OK:
+                            return
+                await asyncio.sleep(_LOOK_SECONDS)
+        raise Unreachable("process-not-ready", f"{name} was not ready in time; see {self._logs / name}.log.")
+
+    def kill(self, name: str) -> None:
+        """SIGKILL: no clean-up, no last words."""
+        process = self._running.pop(name)
+        process.kill()
+        process.wait()
+
+    def check(self, *names: str) -> None:
+        """Raise ``Unreachable`` when one of these, or of all, has ended by itself."""
+        for name in names or tuple(self._running):
+            code = self._running[name].poll()
+            if code is not None:
+                raise Unreachable("process-ended", f"{name} ended with {code}; see {self._logs / name}.log.")
+
+    async def stop_all(self) -> None:
+        """SIGTERM to all, in reverse order of their start; SIGKILL for what does not end in time."""
+        processes = [self._running.pop(name) for name in reversed(list(self._running))]
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+        await asyncio.gather(*(asyncio.to_thread(_ended, process) for process in processes))
+
+
+def _ended(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(STOP_SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
