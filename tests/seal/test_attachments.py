@@ -123,6 +123,15 @@ def test_an_object_with_another_digest_is_refused():
     assert caught.value.code == "attachment-mismatch"
 
 
+def test_an_object_of_another_length_than_signed_is_refused():
+    """The signed length is that of the signed object, even when its digest fits."""
+    sealed, stored = _sealed(b"evidence")
+    for length in (len(stored) - 1, len(stored) + 1):
+        with pytest.raises(Refused) as caught:
+            _opened(stored, replace(sealed, reference=replace(sealed.reference, length=length)))
+        assert caught.value.code == "attachment-mismatch"
+
+
 @pytest.mark.parametrize(
     ("padded", "length"),
     [
@@ -130,6 +139,7 @@ def test_an_object_with_another_digest_is_refused():
         (b"x" * 9, 9),  # no padding
         (b"x" * 9 + bytes(2), 9),  # too much
         (b"x" * 8, 9),  # less than was promised
+        (b"x" * 7, 8),  # the same, where no padding is due
         (b"x" * 9 + bytes(16_384), 9),
     ],
 )

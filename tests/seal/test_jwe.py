@@ -168,6 +168,14 @@ def test_bytes_that_are_no_value_are_refused(data):
     assert caught.value.code == "jwe-malformed"
 
 
+def test_a_value_over_its_limit_is_not_parsed(value):
+    """1 MiB is read, one byte more is not, even of white space."""
+    assert parse_value(value.ljust(1024 * 1024)) == parse_value(value)
+    with pytest.raises(Refused) as caught:
+        parse_value(value.ljust(1024 * 1024 + 1))
+    assert caught.value.code == "jwe-malformed"
+
+
 def test_a_member_that_comes_twice_is_refused(value):
     """Two readers must not see two ciphertexts in one value."""
     with pytest.raises(Refused) as caught:

@@ -178,6 +178,8 @@ def test_a_key_that_is_gone_is_told(s1):
     sealed = s1.seal()
     assert _code(sealed.value, sealed.manifest, s1.xb, []) == "cannot-decrypt"
     assert _code(sealed.value, sealed.manifest, s1.xb, [s1.xb.archive]) == "cannot-decrypt"
+    # A key that the manifest names as another authority's is not tried as ours.
+    assert _code(sealed.value, sealed.manifest, s1.xb, [s1.xa.archive]) == "cannot-decrypt"
 
 
 def test_the_key_that_is_held_opens(s1):
