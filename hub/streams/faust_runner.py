@@ -61,7 +61,8 @@ class FaustRunner:
             self._failure.result()
         if not task.done():
             raise Unreachable(
-                code, f"The reader of the ledger did not answer in {seconds:.0f} s: is the broker up, may we read?"
+                code,
+                f"The reader of the ledger did not answer in {seconds:.0f} s: is the broker up, may we read topic and group?",
             )
         task.result()
 

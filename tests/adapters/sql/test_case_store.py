@@ -11,7 +11,9 @@ from hub.adapters.sql.case_store import CaseStore
 from hub.adapters.sql.engine import open_engine, sqlite_url, transaction
 from hub.core.cases import CaseView, Changes, register
 from hub.core.clocks import Flag
-from hub.core.entries import Entry, Logged
+from hub.core.entries import Entry, IgnoredEntry, Logged
+from hub.core.ids import AuthorityId
+from hub.core.pairs import Pair
 from hub.core.timekeeping import claim_entry, flag_claim
 from hub.errors import VerificationFailed
 
@@ -53,6 +55,16 @@ def history(story) -> list[Logged]:
         story.message("xa-moj>xc-acc", "request", story.clock("start", 9, due_in_ms=HOUR_MS), thread=2),
         story.level("refused", story.message("xa-moj>xc-acc", thread=2), why="cannot-decrypt"),
     ]
+    ignored = IgnoredEntry(
+        id="00000000-0000-8000-8000-000000000001",
+        pair=Pair(AuthorityId("xb-pgo"), AuthorityId("xa-moj")),
+        thread=story.thread(1),
+        clock=story.clock("stop").clock,
+        message=answer.message,
+        code="clock-unknown",
+        time_ms=story.now_ms,
+    )
+    entries += [ignored, story.message("xa-moj>xb-pgo", code="jws-malformed", sender=None, recipient=None)]
     return [story.record(ROUTER, n, entry) for n, entry in enumerate(entries, start=1)]
 
 
@@ -76,6 +88,7 @@ def test_the_stored_view_is_the_folded_view(engine: Engine, store: CaseStore, hi
     assert {clock for case in cases for clock in case.clocks} == set(view.clocks.values())
     assert {flag for case in cases for flag in case.flags} == set(view.flags.values())
     assert {refusal for case in cases for refusal in case.refusals} == set(view.refusals.values())
+    assert {ignored for case in cases for ignored in case.ignored} == set(view.ignored.values())
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
