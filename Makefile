@@ -32,7 +32,7 @@ check: setup ## lint, format, types, import contracts, unused dependencies
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/deptry --no-ansi . 2>&1 | tail -n 1
+	@$(BIN)/deptry --no-ansi . 2>&1
 
 unit: setup ## the default tests: no broker, under 30 s
 	@$(PYTEST)
