@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+
 from hub.adapters.clock import SystemClock
-from hub.adapters.directory import DirectoryFollower
+from hub.adapters.directory import DirectoryFollower, freshness_loop
 from hub.adapters.files.keys import read_signers
 from hub.adapters.files.owned import read
 from hub.adapters.kafka.broker import client_config
@@ -50,6 +53,27 @@ async def router(process: Process, bus: Bus) -> None:
         await directory.close()
 
 
+async def directory(process: Process, bus: Bus) -> None:
+    """Say every few hours that the newest trust list is fresh: without that, everybody holds after a day."""
+    home = process.settings.folder
+    follower = DirectoryFollower(bus, read_anchor(read(home.anchor)), alert=process.alert)
+    signers = read_signers(home.role_keys(HubRole.FRESHNESS))
+    try:
+        await follower.start()
+        process.not_ready = None
+        saying = asyncio.create_task(
+            freshness_loop(bus, signers, follower=follower, clock=SystemClock(), alert=process.alert)
+        )
+        stopping = asyncio.create_task(process.stopping.wait())
+        await asyncio.wait({saying, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        saying.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await saying
+    finally:
+        await follower.close()
+
+
 async def registrar(process: Process, bus: Bus, kafka: ClientConfig | None = None) -> None:
     """The registrar: Faust on ``kafka``, or a plain loop on ``bus``."""
     from hub.streams import registrar as stream  # noqa: PLC0415 (Faust takes a second to import: not for the router)
@@ -74,14 +98,14 @@ async def watch(process: Process, bus: Bus, kafka: ClientConfig | None = None) -
 
 
 def serve(name: str, settings: HubSettings) -> None:
-    """Run ``router``, ``registrar`` or ``watch`` on Kafka until SIGTERM. Raises what it ends with."""
+    """Run one of ``PROCESSES`` on Kafka until SIGTERM. Raises what it ends with."""
 
     async def main(process: Process) -> None:
         config = kafka_config(settings, name)
         bus = open_bus(settings, config, name)
         try:
-            if name == "router":
-                await router(process, bus)
+            if name in {"directory", "router"}:
+                await {"directory": directory, "router": router}[name](process, bus)
             else:
                 await {"registrar": registrar, "watch": watch}[name](process, bus, config)
         finally:

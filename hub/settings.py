@@ -24,7 +24,7 @@ ENVIRONMENT_PREFIX: Final = "COMITY_"
 # What commands and connectors read under the same prefix; it is not the hub's to judge.
 FOREIGN: Final = frozenset({"COMITY_DEBUG", "COMITY_VECTORS", "COMITY_CACHE"})
 FOREIGN_PREFIXES: Final = ("COMITY_CONNECTOR_", "COMITY_BROKER_", "COMITY_TEST_")
-PROCESSES: Final = ("router", "registrar", "watch")
+PROCESSES: Final = ("directory", "router", "registrar", "watch")
 
 
 def _rising(percents: tuple[int, ...]) -> tuple[int, ...]:
@@ -53,6 +53,7 @@ class HubSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     health_host: str = "127.0.0.1"
+    health_port_directory: Port = 0
     health_port_router: Port = 0
     health_port_registrar: Port = 0
     health_port_watch: Port = 0
@@ -77,8 +78,9 @@ class HubSettings(BaseSettings):
         return Home(self.home)
 
     def health_port(self, process: str) -> int:
-        """The port of the health server of ``router``, ``registrar`` or ``watch``."""
+        """The port of the health server of one of ``PROCESSES``."""
         return {
+            "directory": self.health_port_directory,
             "router": self.health_port_router,
             "registrar": self.health_port_registrar,
             "watch": self.health_port_watch,

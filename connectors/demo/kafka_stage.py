@@ -18,9 +18,10 @@ from hub.adapters.kafka.bus import KafkaBus
 from hub.core.access import ADMIN, DIRECTORY_PUBLISHER
 from hub.core.ids import AuthorityId, KeyId
 from hub.ports import BrokerIdentity, Bus, Chance, Clock
+from hub.settings import PROCESSES
 
 ROUTER: Final = "router"
-SERVED: Final = (ROUTER, "registrar", "watch")
+SERVED: Final = PROCESSES
 
 
 class KafkaStage:

@@ -24,6 +24,7 @@ from hub.settings import load_settings
 from hub.streams.process import Process
 
 MAINS: Final[dict[str, Callable[[Process, Bus], Awaitable[None]]]] = {
+    "directory": bootstrap.directory,
     "router": bootstrap.router,
     "registrar": bootstrap.registrar,
     "watch": bootstrap.watch,

@@ -1,4 +1,4 @@
-"""``comity serve router|registrar|watch|all``: the hub's processes."""
+"""``comity serve directory|router|registrar|watch|all``: the hub's processes."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from hub.settings import PROCESSES, HubSettings, load_settings
 class Served(StrEnum):
     """What to run."""
 
+    DIRECTORY = "directory"
     ROUTER = "router"
     REGISTRAR = "registrar"
     WATCH = "watch"
@@ -44,7 +45,7 @@ def register(app: typer.Typer, groups: Groups) -> None:  # noqa: ARG001 (every c
 
     @app.command(epilog=EPILOG)
     def serve(  # noqa: PLR0917 (Typer passes options by name)
-        process: Annotated[Served, typer.Argument(help="Which process; all runs the three and starts them again.")],
+        process: Annotated[Served, typer.Argument(help="Which process; all runs the four and starts them again.")],
         home: Home = None,
         bootstrap_server: BootstrapServer = None,
         command_config: CommandConfig = None,
@@ -58,7 +59,7 @@ def register(app: typer.Typer, groups: Groups) -> None:  # noqa: ARG001 (every c
         ] = None,
         log_level: Annotated[str | None, typer.Option("--log-level", help="debug, info, warning or error.")] = None,
     ) -> None:
-        """Run a process of the hub: router, registrar, watch, or all of them."""
+        """Run a process of the hub: directory (says that the trust list is fresh), router, registrar, watch, or all of them."""
         arguments = {
             "home": home,
             "bootstrap_server": bootstrap_server,

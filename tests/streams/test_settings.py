@@ -113,6 +113,8 @@ def test_settings_are_frozen_and_do_not_tell_the_database(home: Path) -> None:
 
 
 def test_each_process_has_its_port(home: Path) -> None:
-    """The three processes' health ports are three settings."""
-    settings = load_settings(home=home, health_port_router=1, health_port_registrar=2, health_port_watch=3)
-    assert [settings.health_port(process) for process in PROCESSES] == [1, 2, 3]
+    """The processes' health ports are settings of their own."""
+    settings = load_settings(
+        home=home, health_port_router=1, health_port_registrar=2, health_port_watch=3, health_port_directory=4
+    )
+    assert [settings.health_port(process) for process in PROCESSES] == [4, 1, 2, 3]
