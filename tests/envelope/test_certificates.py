@@ -18,6 +18,7 @@ from hub.core.times import parse_time
 from hub.envelope import certificates, pki
 from hub.envelope.certificates import PathCache, signing_public_key
 from hub.envelope.signers import generate_signer
+from hub.envelope.validity import der_validity, pem_validity
 from hub.errors import Refused, UsageError
 
 FROM_MS = parse_time("2026-01-01T00:00:00Z")
@@ -332,3 +333,10 @@ def test_a_public_key_of_no_suite_makes_no_leaf() -> None:
     """The raw bytes of another length are refused by the library."""
     with pytest.raises(ValueError, match="32 bytes"):
         pki.issue_signing_certificate(CA, XA, PublicKey(SIGNER.key, "Ed25519", b"short"), VALID)
+
+
+def test_the_validity_of_certificates_is_read_from_both_forms():
+    """First and last moment, of DER and of each certificate in PEM; a key before them is skipped."""
+    pem = pki.ca_key_pem(CA) + pki.certificate_pem(LEAF) + pki.certificate_pem(OTHER_CA.certificate)
+    assert pem_validity(pem) == ((FROM_MS, UNTIL_MS),) * 2
+    assert der_validity(LEAF) == (FROM_MS, UNTIL_MS)
