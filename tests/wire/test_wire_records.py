@@ -23,7 +23,9 @@ from hub.wire.shards import decode_state, encode_change
 numbers = st.integers(0, 2**53 - 1)
 digests = st.binary(max_size=8).map(sha256)
 messages = st.builds(uuid7, st.integers(0, 2**48 - 1), st.binary(min_size=10, max_size=10))
-authorities = st.builds("{}-{}".format, st.text("az", min_size=2, max_size=2), st.text("abz019", min_size=2, max_size=24))
+authorities = st.builds(
+    "{}-{}".format, st.text("az", min_size=2, max_size=2), st.text("abz019", min_size=2, max_size=24)
+)
 threads = st.binary(min_size=16, max_size=16).map(bytes.hex)
 clocks = st.binary(min_size=8, max_size=8).map(bytes.hex)
 codes = st.sampled_from(["jws-malformed", "expired", "id-conflict"])
