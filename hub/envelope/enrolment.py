@@ -31,7 +31,7 @@ from hub.envelope.encoding import b64, unb64
 from hub.envelope.suites import SUITES, thumbprint
 from hub.envelope.trust import read_key_statement
 from hub.envelope.validity import der_validity
-from hub.errors import Refused
+from hub.errors import Refused, VerificationFailed
 
 VERSION: Final = "comity-enrolment/1"
 ADMISSION_VERSION: Final = "comity-admission/1"
@@ -101,8 +101,9 @@ def sign_request(request: EnrolmentRequest, *, signers: Sequence[Signer]) -> byt
 def read_request(data: bytes, *, trust: TrustList) -> EnrolmentRequest:
     """Check everything that a request says of itself against the deployment's newest list.
 
-    Raises ``Refused``: ``request-malformed``, ``deployment-mismatch``, ``suite-unknown``, ``certificate-invalid``,
-    ``signature-invalid``, ``statement-mismatch``, ``transport-invalid`` and the codes of the parts.
+    Raises ``Refused``: ``jws-malformed``, ``request-malformed``, ``deployment-mismatch``, ``algorithms-mismatch``,
+    ``certificate-invalid``, ``key-mismatch``, ``key-unknown``, ``signature-invalid``, ``statement-mismatch``,
+    ``transport-invalid``.
     """
     signed = jws.parse(data, typ=TYPE, bytes_max=REQUEST_BYTES_MAX)
     request = _decode(signed.payload)
@@ -246,12 +247,14 @@ def _check_statements(request: EnrolmentRequest, trust: TrustList) -> None:
     """Every encryption key that is asked for has a statement by the authority itself, and nothing else has one."""
     authority = request.authority
     provisional = replace(trust, authorities={**trust.authorities, authority.id: authority})
-    stated = [read_key_statement(statement, provisional) for statement in request.statements]
-    asked = {(key.id, key.algorithm, key.use) for key in authority.encryption}
-    if {(each.key.id, each.key.algorithm, each.use) for each in stated} != asked or {
-        each.authority for each in stated
-    } != {authority.id}:
-        raise Refused("statement-mismatch", "The request's key statements are not those of the keys it asks for.")
+    mismatch = Refused("statement-mismatch", "The request's key statements are not those of the keys it asks for.")
+    try:
+        stated = [read_key_statement(statement, provisional) for statement in request.statements]
+    except VerificationFailed as error:
+        raise mismatch from error
+    asked = {(authority.id, key.id, key.algorithm, key.use) for key in authority.encryption}
+    if {(each.authority, each.key.id, each.key.algorithm, each.use) for each in stated} != asked:
+        raise mismatch
 
 
 def _check_transport(request: EnrolmentRequest) -> None:
