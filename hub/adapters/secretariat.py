@@ -22,7 +22,7 @@ from hub.adapters.files.home import Home
 from hub.adapters.files.lists import SecretariatFolder
 from hub.adapters.files.owned import read
 from hub.adapters.files.transport import TransportAuthority
-from hub.core.authority import Anchor, TrustList, TrustView
+from hub.core.authority import Anchor, Status, TrustList, TrustView
 from hub.core.effects import Alert
 from hub.core.ids import AuthorityId, KeyId
 from hub.core.records import Outgoing
@@ -109,7 +109,8 @@ async def admit_authority(
     newest = secretariat.newest()
     checked = read_request(request, trust=newest)
     public = request_public(checked.transport)
-    authority = replace(checked.authority, waiver_until_ms=waiver_until_ms)
+    # From when it takes part is the secretariat's word: a request could be dated back before a revocation.
+    authority = replace(checked.authority, status=((Status.ACTIVE, now_ms),), waiver_until_ms=waiver_until_ms)
     if authority.suite == "S0" and waiver_until_ms is None:
         raise UsageError("waiver-missing", "Suite S0 is not post-quantum: it needs a dated waiver; see --waiver-until.")
     admitted = newest
@@ -206,9 +207,11 @@ async def publish_all(
 
 
 def _was_admitted(request: EnrolmentRequest, trust: TrustList) -> bool:
-    """Whether exactly these keys are in the list under this id already."""
+    """Whether exactly these keys are in the list under this id already, and nothing was revoked since."""
     known = trust.authorities.get(request.authority.id)
-    return known is not None and replace(known, waiver_until_ms=None) == request.authority
+    if known is None or [status for status, _ in known.status] != [Status.ACTIVE]:
+        return False
+    return replace(known, status=request.authority.status, waiver_until_ms=None) == request.authority
 
 
 def _statement_key(statement: bytes, trust: TrustList) -> KeyId:

@@ -38,6 +38,7 @@ ADMISSION_VERSION: Final = "comity-admission/1"
 TYPE: Final = "comity-enrol+jws"
 REQUEST_BYTES_MAX: Final = 256 * 1024  # a dozen key statements of 8 KiB and a few certificates
 NAME_LENGTH_MAX: Final = 200
+ENCRYPTION_VALID_MS_MAX: Final = 367 * 24 * 3600 * 1000  # 12 months, a leap day, and room for two clocks
 ANCHORS_MAX: Final = 4
 STATEMENTS_MAX: Final = 16
 _FIELDS: Final = {
@@ -234,6 +235,8 @@ def _encryption(value: strict_json.JsonValue) -> EncryptionKey:
     if use not in set(KeyUse):
         raise Refused("use-unknown", "A key is for inbox or archive.")
     from_ms, until_ms = parse_time(fields["from"]), parse_time(fields["until"])
+    if not from_ms < until_ms <= from_ms + ENCRYPTION_VALID_MS_MAX:
+        raise Refused("validity-too-long", "An encryption key is valid for 12 months at most.")
     return EncryptionKey(key_id(fields["kid"]), strict_json.text(fields, "alg"), KeyUse(use), from_ms, until_ms)
 
 

@@ -31,7 +31,7 @@ from hub.errors import Held, NotPermitted, UsageError
 
 async def wait_until(holds: Callable[[], object]) -> None:
     """Until ``holds()`` is true; pytest's own time-out is the limit."""
-    while not holds():  # noqa: ASYNC110 (what is waited for has no event)
+    while not holds():
         await asyncio.sleep(0.005)
 
 

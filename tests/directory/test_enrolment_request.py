@@ -135,6 +135,8 @@ MALFORMED: list[Callable[[dict[str, Any]], Any]] = [
     lambda said: said.update(encryption=[]),
     lambda said: said["encryption"][0].update(use="outbox"),
     lambda said: said["encryption"][0].update(until=7),
+    lambda said: said["encryption"][0].update(until=said["encryption"][0]["from"]),
+    lambda said: said["encryption"][0].update(until=format_time(NOW_MS + YEAR_MS + YEAR_MS // 12)),
     lambda said: said.update(statements=[7]),
     lambda said: said.update(statements=said["statements"] * 9),
     lambda said: said.update(transport="?"),
@@ -252,7 +254,7 @@ def test_an_admission_is_read_back(asked: Asked, admission: Admission) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda whole, _: b"",
+        lambda whole, _: whole[:0],
         lambda whole, _: whole[:-1],
         lambda whole, _: whole.replace(b"comity-admission/1", b"comity-admission/2"),
         lambda whole, _: whole.replace(b'"tl":2', b'"tl":0'),

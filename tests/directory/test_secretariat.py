@@ -240,3 +240,21 @@ async def test_garbage_on_the_directory_stops_no_publishing(house: Any) -> None:
         house.bus(), house.secretariat, house.freshness, now_ms=house.clock.now_ms(), alert=alerts.append
     )
     assert (count, len(alerts)) == (2, 1)
+
+
+async def test_a_request_that_was_dated_back_gives_no_past(house: Any) -> None:
+    """An authority takes part from its admission on, whatever date its request bears."""
+    request = house.request(XA)
+    house.clock.advance(30 * MINUTE_MS)
+    await house.admit(request)
+    member = house.secretariat.newest().authorities[XA]
+    assert member.status == ((Status.ACTIVE, house.clock.now_ms()),)
+
+
+async def test_a_request_is_not_answered_again_after_a_revocation(house: Any) -> None:
+    """The keys of a revoked authority bring no new Kafka certificate."""
+    await house.enrol(XA)
+    house.clock.advance(MINUTE_MS)
+    await _revoke(house, XA)
+    with pytest.raises(UsageError, match="authority-known"):
+        await house.admit(house.request(XA))
