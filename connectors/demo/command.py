@@ -60,7 +60,7 @@ def demo(
     kind = bus or _available(narration)
     root = Path(tempfile.mkdtemp(prefix="comity-demo-"))
     # What libraries say of refused connections and denials belongs into a log, not into the story.
-    logging.basicConfig(filename=root / "demo.log", level=logging.WARNING)
+    logging.getLogger().addHandler(logging.FileHandler(root / "demo.log"))
     clock, chance = SystemClock(), SystemChance()
     stage: Stage = (
         KafkaStage(root, cache.expanduser(), clock, chance)

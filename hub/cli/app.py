@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 import traceback
@@ -61,6 +62,8 @@ def build_app() -> typer.Typer:
 
 def main() -> None:
     """Run ``comity``; every error ends as one sentence on standard error and a documented exit code."""
+    # A library's own complaint beside our sentence would confuse; processes that serve set their logs up themselves.
+    logging.getLogger().addHandler(logging.NullHandler())
     try:
         build_app()()
     except ComityError as error:

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from hub.cli.options import OutputFormat
 
+_PIPE_COLUMNS = 1000
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run these
 
 
@@ -51,7 +52,9 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
         table.add_column(column.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row.get(column)) for column in columns))
-    Console(file=sys.stdout, highlight=False, markup=False, soft_wrap=not sys.stdout.isatty()).print(table)
+    # Into a file or a pipe nothing is folded: a line stays a row.
+    width = None if sys.stdout.isatty() else _PIPE_COLUMNS
+    Console(file=sys.stdout, highlight=False, markup=False, width=width).print(table)
 
 
 def _cell(value: object) -> str:
