@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -177,7 +177,7 @@ class House:
 
 
 @pytest.fixture
-def found_house(tmp_path: Path):
+def found_house(tmp_path: Path) -> Callable[[str], House]:
     """Found a deployment in a folder of this name."""
 
     def make(name: str) -> House:
@@ -190,7 +190,7 @@ def found_house(tmp_path: Path):
 
 
 @pytest.fixture
-def house(found_house) -> House:
+def house(found_house: Callable[[str], House]) -> House:
     """A deployment in files; no authority yet, nothing published."""
     return found_house("house")
 

@@ -28,6 +28,7 @@ _KEY_FILES: Final = (
     "hub/transport-ca/key.pem",
     "secretariat/signer-*.json",
     "states/*/ca/key.pem",
+    "states/*/clients/*.key",
     "states/*/clients/*.pem",
     "states/*/keys/*",
 )
