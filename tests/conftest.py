@@ -41,6 +41,14 @@ def vectors() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_power_cut() -> Iterator[None]:
+    """No test pulls the plug, so none waits for the disk: thousands of ``fsync`` take seconds. Programs that tests start wait."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
 class Story:
     """Ledger entries as router and watch write them: counted ids, and a log that adds one second at each entry."""
 
