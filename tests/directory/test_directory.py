@@ -26,7 +26,7 @@ from hub.core.ids import AuthorityId
 from hub.core.limits import TRUST_FRESH_MS_MAX
 from hub.core.records import Outgoing
 from hub.core.topics import DIRECTORY
-from hub.errors import Held, NotPermitted, UsageError
+from hub.errors import Held, NotPermitted, PartitionBroken, UsageError
 
 
 async def wait_until(holds: Callable[[], object]) -> None:
@@ -231,5 +231,40 @@ async def test_a_follower_goes_on_after_the_partition_was_broken(world: Any, mon
     await asyncio.sleep(0.05)
     world.broker.repair(PLACE)
     await wait_until(lambda: 2 in follower.view.lists)
+    await follower.close()
+    assert len(alerts) == 1
+
+
+async def test_half_a_directory_is_not_started_on(world: Any) -> None:
+    """When the topic cannot be read to its end, start fails: nothing is judged on half of it. A second start may work."""
+    await publish(world.bus(), [trust_list_record(1, world.sign(world.trust)), freshness_record(world.freshness())])
+    world.broker.break_at(PLACE, 1)
+    follower = DirectoryFollower(world.bus(), world.anchor)
+    with pytest.raises(PartitionBroken):
+        await follower.start()
+    await follower.close()
+    world.broker.repair(PLACE)
+    await follower.start()
+    assert follower.view.fresh(world.clock.now_ms()) == world.trust
+    await follower.close()
+
+
+async def test_a_statement_of_freshness_that_fails_is_told_once_and_tried_again(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two failures in a row are one alert; the third attempt states the list."""
+    monkeypatch.setattr("hub.adapters.directory.RETRY_SECONDS", 0.01)
+    bus = world.bus()
+    await publish(bus, [trust_list_record(1, world.sign(world.trust))])
+    follower = DirectoryFollower(bus, world.anchor)
+    await follower.start()
+    bus.fail_next("lost")
+    bus.fail_next("lost")
+    alerts: list[Alert] = []
+    loop = asyncio.create_task(
+        freshness_loop(bus, world.freshness_keys, follower=follower, clock=world.clock, alert=alerts.append)
+    )
+    await wait_until(lambda: follower.view.freshness)
+    loop.cancel()
     await follower.close()
     assert len(alerts) == 1
