@@ -331,7 +331,7 @@ class Hub:
     async def decided(self, count: int) -> None:
         """Wait until ``count`` records were decided."""
         async with asyncio.timeout(20):
-            while len(self.entries()) < count:  # noqa: ASYNC110 (the router's tasks do it; nothing tells when)
+            while len(self.entries()) < count:
                 await asyncio.sleep(0.01)
 
     def copies(self, authority: str) -> list:

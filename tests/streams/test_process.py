@@ -40,7 +40,7 @@ async def get(port: int, path: str) -> tuple[int, str]:
 
 async def until(path: Path) -> None:
     """Wait for a file."""
-    while not path.exists():  # noqa: ASYNC110, ASYNC240 (another task writes it; nothing tells when)
+    while not path.exists():  # noqa: ASYNC240 (another task writes it; nothing tells when)
         await asyncio.sleep(0.01)
 
 

@@ -20,7 +20,7 @@ STEADY = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(
 
 async def stop_when(happened) -> None:
     """Send ourselves SIGTERM once ``happened`` says so."""
-    while not happened():  # noqa: ASYNC110 (a child does it; nothing tells when)
+    while not happened():
         await asyncio.sleep(0.02)
     os.kill(os.getpid(), signal.SIGTERM)
 
