@@ -34,6 +34,8 @@ class OpenTransaction(Protocol):
 class World:
     """One broker with two authorities that no other test uses."""
 
+    quiet_ms: int  # how long to wait for what must not come
+
     def __init__(self) -> None:
         number = next(_NUMBERS)
         self.xa = AuthorityId(f"xa-t{number:04d}")
@@ -91,6 +93,8 @@ class World:
 class MemoryWorld(World):
     """The broker in memory."""
 
+    quiet_ms = 20  # a record is there at once, or never
+
     def __init__(self) -> None:
         super().__init__()
         authorities = (self.xa, self.xb)
@@ -119,6 +123,8 @@ class _Nothing:
 
 class KafkaWorld(World):
     """A real Kafka."""
+
+    quiet_ms = 500
 
     def __init__(self, cluster: Any) -> None:
         super().__init__()

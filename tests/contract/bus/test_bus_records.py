@@ -128,7 +128,7 @@ async def test_paused_place_gives_nothing(world):
     await world.read(reader, 1)
     reader.pause(world.outbox)
     await writer.send([_letter(world, "b")])
-    assert not await reader.fetch(wait_ms=300, records_max=10)
+    assert not await reader.fetch(wait_ms=world.quiet_ms, records_max=10)
     reader.resume(world.outbox)
     assert [record.value for record in await world.read(reader, 1)] == [b"b"]
 
@@ -138,7 +138,7 @@ async def test_assign_replaces(world):
     await (await world.bus(world.xa).writer()).send([_letter(world, "a")])
     reader = await world.bus("router").reader({world.outbox: 0})
     await reader.assign({Place(f"outbox.{world.xb}", 0): 0})
-    assert not await reader.fetch(wait_ms=300, records_max=10)
+    assert not await reader.fetch(wait_ms=world.quiet_ms, records_max=10)
     await reader.assign({world.outbox: 0})
     assert len(await world.read(reader, 1)) == 1
 

@@ -50,7 +50,7 @@ async def test_open_is_hidden(world):
     later = await world.bus("router").transactional_writer(other)
     await later.transact([_to(world.inbox, "later")], {}, other)
     reader = await world.bus(world.xb).reader({world.inbox: 0})
-    assert not await reader.fetch(wait_ms=500, records_max=10)
+    assert not await reader.fetch(wait_ms=world.quiet_ms, records_max=10)
     assert {world.inbox: 0} == dict(await reader.end_offsets())
     await world.bus("router").transactional_writer(world.shard)
     assert [record.value for record in await world.read(reader, 1)] == [b"later"]
