@@ -163,7 +163,7 @@ def test_writers_names() -> None:
 
 def test_every_topics_segment_holds_its_largest_batch() -> None:
     """Kafka refuses a batch that is larger than a segment, so a long trust list must fit."""
-    specs = topic_specs([AuthorityId("xa-moj")], shards=2, ledger_partitions=2, replication=1)
+    specs = access.topic_specs([AuthorityId("xa-moj")], shards=2, ledger_partitions=2, replication=1)
     default = 1024 * 1024 * 1024  # Kafka's own segment.bytes
     tight = [spec.name for spec in specs if int(spec.config.get("segment.bytes", default)) < spec.record_bytes_max]
     assert tight == []
