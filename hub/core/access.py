@@ -120,8 +120,8 @@ def topic_specs(
     hub = (
         _spec(LEDGER, ledger_partitions, replication, LEDGER_RECORD_BYTES_MAX, _KEPT),
         _spec(QUARANTINE, 1, replication, LEDGER_RECORD_BYTES_MAX, _KEPT),
-        _spec(DIRECTORY, 1, replication, DIRECTORY_RECORD_BYTES_MAX, _COMPACTED | _LARGE_SEGMENTS),
-        _spec(SHARDS, shards, replication, LEDGER_RECORD_BYTES_MAX, _COMPACTED),
+        _spec(DIRECTORY, 1, replication, DIRECTORY_RECORD_BYTES_MAX, _compacted(DIRECTORY_RECORD_BYTES_MAX)),
+        _spec(SHARDS, shards, replication, LEDGER_RECORD_BYTES_MAX, _compacted(LEDGER_RECORD_BYTES_MAX)),
     )
     return hub + tuple(
         spec for authority in sorted(set(authorities)) for spec in authority_topics(authority, replication=replication)
@@ -203,15 +203,19 @@ _KEPT: Final[Mapping[str, str]] = {
     "retention.ms": "-1",  # erasure is a lawful act, not a time-out (protocol section 2)
     "retention.bytes": "-1",
 }
-_COMPACTED: Final[dict[str, str]] = {
-    "cleanup.policy": "compact",
-    # Small segments: only closed ones are compacted, and take-over reads what is left.
-    "segment.bytes": str(1024 * 1024),  # the least that Kafka 4 takes (KIP-1030)
-    "segment.ms": str(60 * 60 * 1000),
-    "min.cleanable.dirty.ratio": "0.1",
-}
-# A segment must hold the largest batch: Kafka refuses one that does not fit, whatever max.message.bytes says.
-_LARGE_SEGMENTS: Final[dict[str, str]] = {"segment.bytes": str(2 * DIRECTORY_RECORD_BYTES_MAX)}
+
+
+def _compacted(record_bytes_max: int) -> Mapping[str, str]:
+    """Small segments: only closed ones are compacted, and take-over reads what is left.
+
+    Yet a segment must hold the largest batch: Kafka refuses one that does not fit, whatever max.message.bytes says.
+    """
+    return {
+        "cleanup.policy": "compact",
+        "segment.bytes": str(record_bytes_max),
+        "segment.ms": str(60 * 60 * 1000),
+        "min.cleanable.dirty.ratio": "0.1",
+    }
 
 
 def _spec(name: str, partitions: int, replication: int, record_bytes_max: int, config: Mapping[str, str]) -> TopicSpec:
