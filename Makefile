@@ -34,8 +34,8 @@ check: setup ## lint, format, types, import contracts, unused dependencies
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/deptry --no-ansi . 2>&1
 
-unit: setup ## the default tests: no broker, under 30 s
-	@$(PYTEST)
+unit: setup ## the default tests, on all cores: no broker, about half a minute on two
+	@$(PYTEST) -n auto --dist worksteal
 
 kafka: setup ## the tests on a real Kafka, and the long ones
 	@$(PYTEST) -m "kafka or slow" --timeout 600
