@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,10 +19,11 @@ from connectors.demo.verification import Verifier
 from connectors.gateway.keyring import read_keyring
 from hub.adapters.reading import read_to_end
 from hub.core.access import ADMIN
+from hub.core.authority import TrustList
 from hub.core.clocks import Flag
 from hub.core.ids import AuthorityId, MessageId, uuid7
 from hub.core.manifest import ClockKind, MessageType
-from hub.core.records import Outgoing, Place, Record
+from hub.core.records import Outgoing, Place, Position, Record
 from hub.core.topics import outbox
 from hub.errors import NotPermitted
 from hub.ports import Chance, Clock
@@ -178,16 +179,16 @@ class Story:
     async def _put(self, owner: AuthorityId, record: Outgoing, what: str, code: str | None) -> None:
         """Write a record as ``owner`` and wait for the hub's signed answer."""
         position = await self._write(owner, record)
-        first = code is None  # a repeat is answered by the first receipt, which names the first offset
-        office, trust = self._offices[owner], self._trust()
-        if first:
-            await self._ledger_repeat(office)
+        if (
+            code is None
+        ):  # a repeat is answered by the first receipt, which names the first offset: look into the ledger
+            await self._ledger_repeat(self._offices[owner])
             self._say.tell(owner, f"{what}: the first receipt again, no second delivery")
             return
         deadline = self._say.seconds + 60
         claim = None
         while claim is None and self._say.seconds < deadline:
-            claim = await hostile.answer_to(self._stage.bus(owner), owner, position, trust)
+            claim = await hostile.answer_to(self._stage.bus(owner), owner, position, self._trust())
             await asyncio.sleep(0 if claim else 0.2)
         self._say.expect(f"{what}: reason", expected=code, actual=claim.code if claim else "no answer")
         self._say.tell(owner, f"{what}: refused, {code}; the signed reason is in {owner}'s inbox")
@@ -201,7 +202,7 @@ class Story:
             await asyncio.sleep(0.2)
         self._say.expect(f"a repeat of {office.id} in the ledger", expected="there", actual="missing")
 
-    async def _write(self, principal: AuthorityId, record: Outgoing) -> Any:  # noqa: ANN401 (a Position)
+    async def _write(self, principal: AuthorityId, record: Outgoing) -> Position:
         writer = await self._stage.bus(principal).writer()
         try:
             return (await writer.send([record]))[0]
@@ -264,7 +265,7 @@ class Story:
         by = "the hub" if level == "accepted" else confirmation["to"]
         self._say.tell(office.id, f"receives for {key[-8:]}: {level}, signed by {by}")
 
-    async def _answer(self, office: Office, received: Any) -> None:  # noqa: ANN401 (message.json)
+    async def _answer(self, office: Office, received: Mapping[str, Any]) -> None:
         document = samples.answer(self._number(), now_ms=office.now_ms())
         office.reply(received, MessageType.RESPONSE, document, {ClockKind.REPLY})
         self._say.tell(office.id, f"answers {received['id'][-8:]}")
@@ -283,5 +284,5 @@ class Story:
     def _message_id(self) -> MessageId:
         return uuid7(self._clock.now_ms(), self._chance.bytes(10))
 
-    def _trust(self) -> Any:  # noqa: ANN401 (TrustList)
+    def _trust(self) -> TrustList:
         return self._verifier.trust()
