@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -86,6 +86,10 @@ class KafkaStage:
             config = state.kafka() if state else client_config(self.home, None, None, principal=principal)
             self._buses[principal] = KafkaBus(config, client_id=f"demo-{principal}")
         return self._buses[principal]
+
+    def processes(self) -> Mapping[str, int]:
+        """The process id of each part but the broker."""
+        return self._processes.ids()
 
     def check_alive(self) -> None:
         """Raise when a process has ended by itself."""

@@ -16,7 +16,7 @@ from hub.core.manifest import ClockKind, ClockVerb, MessageType, Priority
 from hub.errors import Unreachable
 from hub.ports import Chance, Clock
 
-WAIT_SECONDS_MAX: Final = 60.0  # a take-over after a kill takes up to 10 s on a busy machine
+WAIT_SECONDS_MAX: Final = 120.0  # a take-over after a kill takes up to 10 s on a busy machine, a GiB half a minute
 _LOOK_SECONDS: Final = 0.05
 _RANDOM_BYTES: Final = 10
 

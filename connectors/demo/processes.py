@@ -56,6 +56,10 @@ class Processes:
                 await asyncio.sleep(_LOOK_SECONDS)
         raise Unreachable("process-not-ready", f"{name} was not ready in time; see {self._logs / name}.log.")
 
+    def ids(self) -> dict[str, int]:
+        """The process id of each."""
+        return {name: process.pid for name, process in self._running.items()}
+
     def kill(self, name: str) -> None:
         """SIGKILL: no clean-up, no last words."""
         process = self._running.pop(name)
