@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple
 
 import aiokafka
@@ -51,6 +52,7 @@ class FaustSettings:
     heartbeat_ms: int
     step_ms: int
     record_bytes_max: int
+    data_folder: Path  # Faust insists on one; nothing of ours lies there
 
 
 def faust_settings(settings: HubSettings, kafka: ClientConfig, *, group: str) -> FaustSettings:
@@ -64,6 +66,7 @@ def faust_settings(settings: HubSettings, kafka: ClientConfig, *, group: str) ->
         heartbeat_ms=settings.heartbeat_ms,
         step_ms=settings.step_ms,
         record_bytes_max=LEDGER_RECORD_BYTES_MAX,
+        data_folder=settings.folder.hub.absolute() / f"faust-{group}",
     )
 
 
@@ -273,6 +276,7 @@ def build_ledger_app(settings: FaustSettings, steps: LedgerSteps, *, name: str, 
         key_serializer="raw",
         value_serializer="raw",
         store="memory://",
+        datadir=settings.data_folder,
         autodiscover=False,
         web_enabled=False,
         topic_allow_declare=False,

@@ -35,6 +35,7 @@ SETTINGS = FaustSettings(
     heartbeat_ms=2000,
     step_ms=8000,
     record_bytes_max=2 * 1024 * 1024,
+    data_folder=Path("never-made"),  # no app is started here
 )
 
 
