@@ -197,4 +197,4 @@ def await_level(desk: Desk, key: str, level: WaitLevel, timeout: float) -> dict[
                 "wait-timeout",
                 f"{key} is not {level.value} after {timeout:g} seconds; it goes on by itself while the connector runs.",
             )
-        time.sleep(POLL_SECONDS)
+        time.sleep(POLL_SECONDS)  # a command at a terminal: nothing else runs here, and the folder is the only signal

@@ -25,7 +25,7 @@ from hub.adapters.clock import SystemChance, SystemClock
 from hub.adapters.kafka.artifacts import java
 from hub.cli.app import Groups
 from hub.cli.options import OutputFormat
-from hub.cli.output import emit
+from hub.cli.output import emit, emit_one
 from hub.errors import UsageError
 
 
@@ -120,9 +120,7 @@ async def _wait_for_person(stage: Stage, narration: Narration) -> None:
 
 def _report(result: Mapping[str, Any], narration: Narration, *, json: bool) -> None:
     if json:
-        import json as writer  # noqa: PLC0415 (the option has the module's name)
-
-        sys.stdout.write(writer.dumps(result) + "\n")
+        emit_one(result, OutputFormat.JSONL)
         return
     narration.chapter("What came of it, counted from the topics and the connectors' stores")
     rows = [{"count": name, "value": value} for name, value in result.items() if not isinstance(value, dict)]
