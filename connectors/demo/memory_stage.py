@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from connectors.bootstrap import State, opened_gateway
-from connectors.demo.stage import Deployment
+from connectors.staging.deployment import Deployment
 from hub import bootstrap
 from hub.adapters.files.home import Home
 from hub.adapters.memory.administration import MemoryAdministration

@@ -13,10 +13,11 @@ from connectors.bootstrap import State
 from connectors.demo import hostile, samples
 from connectors.demo.narration import Narration
 from connectors.demo.office import Office
-from connectors.demo.stage import COUNTS, Stage
+from connectors.demo.stage import Stage
 from connectors.demo.tally import Tally, take_stock
 from connectors.demo.verification import Verifier
 from connectors.gateway.keyring import read_keyring
+from connectors.staging.deployment import COUNTS
 from hub.adapters.reading import read_to_end
 from hub.core.access import ADMIN
 from hub.core.authority import TrustList

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from connectors.demo.stage import Deployment
+from connectors.staging.deployment import Deployment
 from hub import bootstrap
 from hub.adapters.clock import SystemChance, SystemClock
 from hub.adapters.directory import read_directory

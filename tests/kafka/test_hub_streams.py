@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.demo.processes import Processes
+from connectors.staging.processes import Processes
 from hub.adapters.clock import SystemChance, SystemClock
 from hub.adapters.files.clients import write_client
 from hub.adapters.files.founding import Counts, found

@@ -30,7 +30,8 @@ from hub.core.access import ADMIN, BROKER
 from hub.errors import ComityError, Unreachable, UsageError
 from hub.ports import Chance
 
-_JVM: Final = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m")  # under 512 MiB a zip bomb kills it
+_JVM: Final = ("-XX:+UseSerialGC", "-Xmx512m")  # under 512 MiB a zip bomb kills it
+_QUICK: Final = "-XX:TieredStopAtLevel=1"  # starts with 7 s of CPU instead of 12, and stays slower
 _READY_S: Final = 90.0
 _STOP_S: Final = 30.0
 _LOOK_S: Final = 0.2
@@ -48,10 +49,11 @@ class BrokerState:
 
 
 class LocalBroker:
-    """The broker of a home folder."""
+    """The broker of a home folder. ``quick``: a JVM that starts early; without it one that works fast once it is warm."""
 
-    def __init__(self, home: Home, *, cache: Path) -> None:
+    def __init__(self, home: Home, *, cache: Path, quick: bool = True) -> None:
         self._home = home
+        self._jvm = (*_JVM, _QUICK) if quick else _JVM
         self._cache = cache
         self._folder = home.broker
         self._lock = self._folder / "lock"
@@ -206,7 +208,7 @@ class LocalBroker:
         return self._home.client(ADMIN).properties
 
     def _java_options(self, library: Path) -> Iterator[str]:
-        yield from _JVM
+        yield from self._jvm
         yield f"-Dcomity.logs={self.logs.absolute()}"
         yield f"-Dlog4j2.configurationFile={(self._folder / 'log4j2.yaml').absolute()}"
         yield from ("-cp", f"{library}/*")

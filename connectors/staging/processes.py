@@ -1,4 +1,4 @@
-"""Operating-system processes that the demonstration starts: each writes its own log, and ends when the demonstration does."""
+"""Operating-system processes that a demonstration or a benchmark starts: each writes its own log, and ends with it."""
 
 from __future__ import annotations
 
