@@ -17,6 +17,7 @@ COMMAND_MODULES: Final[tuple[str, ...]] = (
     "connectors.commands.send",
     "connectors.commands.inbox",
     "connectors.commands.reply",
+    "connectors.bench.router",
 )
 """Modules with a command each, in the order of the help text."""
 

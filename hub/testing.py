@@ -24,7 +24,6 @@ from hub.envelope.suites import SUITES
 __all__ = ["CountedChance", "FakeAuthority", "Fault", "FixedClock", "MemoryBroker", "MemoryBus", "fake_trust_list"]
 
 _DAY_MS: Final = 24 * 3600 * 1000
-_SUITE: Final = SUITES["S1"]
 
 
 class FixedClock:
@@ -61,16 +60,17 @@ class FakeAuthority:
     are new in each run; they are valid from a day before ``now_ms`` for 30 days.
     """
 
-    def __init__(self, authority: AuthorityId, *, now_ms: int) -> None:
+    def __init__(self, authority: AuthorityId, *, now_ms: int, suite: str = "S1") -> None:
         self.id = authority
+        self._suite = SUITES[suite]
         from_ms, until_ms = now_ms - _DAY_MS, now_ms + 30 * _DAY_MS
         validity = pki.Validity(serial=1, from_ms=from_ms, until_ms=until_ms)
         ca = pki.make_authority_ca(f"{authority} CA", validity)
-        self.signers = tuple(_certified(ca, authority, name, validity) for name in _SUITE.signatures)
+        self.signers = tuple(_certified(ca, authority, name, validity) for name in self._suite.signatures)
         self.authority = Authority(
             id=authority,
             name=f"Fake authority {authority}",
-            suite=_SUITE.id,
+            suite=self._suite.id,
             status=((Status.ACTIVE, from_ms),),
             anchors=(ca.certificate,),
             signing=tuple(
@@ -78,7 +78,7 @@ class FakeAuthority:
                 for signer, certificate in self.signers
             ),
             encryption=tuple(
-                EncryptionKey(self.encryption_key(use), _SUITE.key_wrap, use, from_ms, until_ms) for use in KeyUse
+                EncryptionKey(self.encryption_key(use), self._suite.key_wrap, use, from_ms, until_ms) for use in KeyUse
             ),
         )
         self._chains: dict[AuthorityId, tuple[int, Digest | None]] = {}
@@ -107,7 +107,7 @@ class FakeAuthority:
             self.encryption_key(KeyUse.INBOX),
         )
         manifest = Manifest(
-            suite=_SUITE.id,
+            suite=self._suite.id,
             id=uuid7(now_ms, sha256(self.id.encode()).encode()[:6] + self._chance.bytes(4)),
             type=kind,
             deployment=trust.deployment,
@@ -121,7 +121,7 @@ class FakeAuthority:
             expires_ms=now_ms // 1000 * 1000 + VALIDITY_MS_MAX,
             priority=Priority.NORMAL,
             clocks=tuple(clocks),
-            signature_algorithms=_SUITE.signatures,
+            signature_algorithms=self._suite.signatures,
             trust_list=trust.number,
             body=BodyReference(sha256(value), len(value), sha256(b"no plaintext" + value)),
             recipient_keys=((recipient, inbox_key), (self.id, self.encryption_key(KeyUse.ARCHIVE))),

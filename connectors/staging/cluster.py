@@ -76,6 +76,10 @@ class Cluster:
         """Wait until a process of the hub does its work. Raises ``Unreachable``."""
         await self.processes.ready(_process_name(name, worker), self._port_file(name, worker))
 
+    async def metrics(self, name: str, *, worker: str = FIRST_WORKER) -> dict[str, float]:
+        """What a process of the hub says of itself now, without the metrics that have labels. Raises ``Unreachable``."""
+        return await self.processes.metrics(_process_name(name, worker), self._port_file(name, worker))
+
     def kill(self, name: str, *, worker: str = FIRST_WORKER) -> None:
         """SIGKILL."""
         self.processes.kill(_process_name(name, worker))

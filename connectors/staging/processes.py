@@ -56,6 +56,19 @@ class Processes:
                 await asyncio.sleep(_LOOK_SECONDS)
         raise Unreachable("process-not-ready", f"{name} was not ready in time; see {self._logs / name}.log.")
 
+    async def metrics(self, name: str, port_file: Path) -> dict[str, float]:
+        """The process's metrics that have no labels, by name. Raises ``Unreachable``."""
+        self.check(name)
+        try:
+            port = int(port_file.read_text())  # noqa: ASYNC240 (a few bytes of a local file)
+            url = f"http://127.0.0.1:{port}/metrics"
+            async with aiohttp.request("GET", url, timeout=aiohttp.ClientTimeout(total=5)) as answer:
+                lines = (await answer.text()).splitlines()
+        except (aiohttp.ClientError, FileNotFoundError, ValueError, TimeoutError) as error:
+            raise Unreachable("process-silent", f"{name} tells no metrics; see {self._logs / name}.log.") from error
+        samples = (line.split(" ") for line in lines if not line.startswith("#") and "{" not in line)
+        return {metric: float(value) for metric, value in samples}
+
     def ids(self) -> dict[str, int]:
         """The process id of each."""
         return {name: process.pid for name, process in self._running.items()}

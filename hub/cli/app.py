@@ -26,6 +26,7 @@ GROUP_HELP: Final[dict[str, str]] = {
     "authority": "Authorities, their keys and the trust list.",
     "case": "Cases as the hub sees them: who waits on whom, since when. Metadata only.",
     "connector": "The gateway in a State's own house.",
+    "bench": "How fast this machine does it, beside what the same work costs without the hub.",
 }
 
 

@@ -1,0 +1,70 @@
+"""What processes use: CPU time and the most memory, by part, as Linux counts it (proc(5): ``stat``, ``status``)."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from hub.errors import Unreachable
+
+Parts = Mapping[str, Sequence[int]]
+"""The process ids of each part: ``{"broker": [17], "router": [18, 19]}``."""
+
+_USER, _SYSTEM = 11, 12  # fields 14 and 15 of stat, counted from the one behind the name in brackets
+_TICK_SECONDS: Final = 1 / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process and all its threads so far. Raises ``Unreachable(process-ended)``."""
+    fields = _read(pid, "stat").rpartition(")")[2].split()
+    return (int(fields[_USER]) + int(fields[_SYSTEM])) * _TICK_SECONDS
+
+
+def peak_bytes(pid: int) -> int:
+    """The most memory that a process has held so far. Raises ``Unreachable(process-ended)``."""
+    return int(_read(pid, "status").split("VmHWM:")[1].split()[0]) * 1024
+
+
+def peaks_mib(parts: Parts) -> dict[str, int]:
+    """The most memory of each part's largest process."""
+    return {name: max(map(peak_bytes, pids)) // 1024**2 for name, pids in parts.items()}
+
+
+class Meter:
+    """CPU time of each part between two looks."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._at = self._read()
+
+    def lap(self) -> dict[str, float]:
+        """Seconds of CPU by part since it was made, or since the last lap."""
+        before, self._at = self._at, self._read()
+        return {name: self._at[name] - before[name] for name in self._parts}
+
+    def _read(self) -> dict[str, float]:
+        return {name: sum(map(cpu_seconds, pids)) for name, pids in self._parts.items()}
+
+
+@contextmanager
+def frozen(pids: Iterable[int]) -> Iterator[None]:
+    """Stop processes for a while, so that a backlog can be made, or somebody else measured without them."""
+    stopped = list(pids)
+    try:
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+
+
+def _read(pid: int, name: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_text(encoding="utf-8")
+    except OSError as error:
+        raise Unreachable("process-ended", f"Process {pid} ended while it was measured; see the logs.") from error
