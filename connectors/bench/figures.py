@@ -18,7 +18,7 @@ def percentiles(values: Sequence[float], *, percents: Sequence[int] = PERCENTS) 
     """``p50``, ``p95``, ...: the nearest rank, so that each is a value that was seen. None when nothing was."""
     ordered = sorted(values)
     return {
-        f"p{percent}": round(ordered[math.ceil(percent / 100 * len(ordered)) - 1], 1) if ordered else None
+        f"p{percent}": round(ordered[math.ceil(percent / 100 * len(ordered)) - 1], 2) if ordered else None
         for percent in percents
     }
 

@@ -95,10 +95,11 @@ async def publish_steadily(writer: Writer, records: Sequence[Outgoing], *, rate:
     begun = loop.time()
     due = [begun + number / rate for number in range(len(records))]
     order = {record.topic: asyncio.Lock() for record in records}  # an outbox's records stay in their order
-    async with asyncio.TaskGroup() as sending:
-        for record, when in zip(records, due, strict=True):
-            await asyncio.sleep(max(0.0, when - loop.time()))
-            sending.create_task(_send(writer, record, order[record.topic]))
+    sending: list[asyncio.Task[None]] = []
+    for record, when in zip(records, due, strict=True):
+        await asyncio.sleep(max(0.0, when - loop.time()))
+        sending.append(asyncio.create_task(_send(writer, record, order[record.topic])))
+    await asyncio.gather(*sending)
     return due
 
 
