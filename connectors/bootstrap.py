@@ -27,6 +27,7 @@ from connectors.gateway.receiving import Receiver
 from connectors.gateway.sealing import Sealer
 from connectors.gateway.sending import Sender
 from connectors.gateway.store import Store, open_store
+from connectors.ports import NationalSystem
 from connectors.settings import ConnectorSettings
 from hub.adapters.clock import SystemChance, SystemClock
 from hub.adapters.directory import DirectoryFollower
@@ -89,13 +90,16 @@ async def opened_gateway(
     alert: Callable[[Alert], None],
     clock: Clock | None = None,
     chance: Chance | None = None,
+    system: NationalSystem | None = None,
 ) -> AsyncIterator[tuple[Gateway, Store]]:
-    """The gateway of a State on ``bus``, ready to run. Raises ``UsageError``, ``VerificationFailed``, ``Unreachable``."""
+    """The gateway of a State on ``bus``, ready to run; its ``system`` is the exchange folder unless another is given.
+
+    Raises ``UsageError``, ``VerificationFailed``, ``Unreachable``.
+    """
     clock, chance = clock or SystemClock(), chance or SystemChance()
     folder, me = state.folder, state.folder.authority
     keys = read_keyring(folder.keys)
-    system = FolderSystem(state.exchange)
-    system.prepare()
+    system = _exchange(state) if system is None else system
     objects = open_objects(state.objects)
     store = open_store(folder.database, authority=me, key=keys.storage, chance=chance)
     follower = DirectoryFollower(bus, read_anchor(read(folder.anchor)), alert=alert)
@@ -123,11 +127,21 @@ async def opened_gateway(
         store.close()
 
 
-class ConnectorProcess:
-    """``comity connector run``: one authority's gateway with logs, metrics, a health server and a clean stop."""
+def _exchange(state: State) -> FolderSystem:
+    system = FolderSystem(state.exchange)
+    system.prepare()
+    return system
 
-    def __init__(self, state: State) -> None:
+
+class ConnectorProcess:
+    """``comity connector run``: one authority's gateway with logs, metrics, a health server and a clean stop.
+
+    ``system`` as for ``opened_gateway``.
+    """
+
+    def __init__(self, state: State, system: NationalSystem | None = None) -> None:
         self._state = state
+        self._system = system
         self._log = _logger(state.settings.log_level).bind(process="connector", authority=state.folder.authority)
         self._registry = CollectorRegistry()
         self._alerts = Counter("comity_alerts", "What an operator should look at.", ["code"], registry=self._registry)
@@ -156,7 +170,7 @@ class ConnectorProcess:
         replace(self._state.folder.root / PORT_FILE, f"{port}\n".encode())
         self._log.info("started", port=port)
         try:
-            async with opened_gateway(self._state, bus, alert=self.alert) as (gateway, store):
+            async with opened_gateway(self._state, bus, alert=self.alert, system=self._system) as (gateway, store):
                 self._store = store
                 self._not_ready = None
                 running = asyncio.create_task(gateway.run())
@@ -185,7 +199,7 @@ class ConnectorProcess:
 
 def run_connector(state: State) -> None:
     """Run a State's connector on Kafka until SIGTERM or SIGINT. Raises what it ends with."""
-    _route_library_logs()
+    route_library_logs()
 
     async def whole() -> None:
         process = ConnectorProcess(state)
@@ -223,7 +237,7 @@ def _logger(level: str) -> Any:  # noqa: ANN401 (the same)
     )
 
 
-def _route_library_logs() -> None:
+def route_library_logs() -> None:
     """Libraries' own logs: warnings and above, as JSON like ours."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(

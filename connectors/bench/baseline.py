@@ -165,7 +165,7 @@ class CopyLoop:
     @property
     def targets(self) -> list[str]:
         """The topics that it copies to, one for each authority."""
-        return [_target(each) for each in self._stage.fakes]
+        return [_target(each) for each in self._stage.trust.authorities]
 
     async def start(self) -> None:
         """Make its topics, of the same kinds and settings, and start it. Raises ``Unreachable``."""
@@ -205,7 +205,7 @@ class CopyLoop:
         stage = self._stage
         server = stage.cluster.config(ADMIN).bootstrap_server
         sources: list[list[str]] = [[] for _ in range(stage.trust.shards)]
-        for name in stage.fakes:
+        for name in stage.trust.authorities:
             sources[slot(name, stage.trust.shards)].append(_source(name))
         arguments = (server, str(stage.cluster.home.client(ADMIN).properties), json.dumps(sources))
         stage.cluster.home.logs.mkdir(parents=True, exist_ok=True)
