@@ -18,6 +18,7 @@ COMMAND_MODULES: Final[tuple[str, ...]] = (
     "connectors.commands.inbox",
     "connectors.commands.reply",
     "connectors.bench.router",
+    "connectors.bench.end_to_end",
     "connectors.bench.start",
 )
 """Modules with a command each, in the order of the help text."""
