@@ -39,8 +39,8 @@ from hub.envelope.strict_json import JsonObject, JsonValue, closed, dump, intege
 from hub.envelope.trust import verify_hub
 from hub.errors import Refused, VerificationFailed
 from hub.evidence.merkle import (
+    Range,
     Tree,
-    inclusion_from_range,
     leaf_hash,
     root_from_range,
     verify_inclusion,
@@ -49,6 +49,7 @@ from hub.evidence.merkle import (
 __all__ = [
     "Bundle",
     "Bundles",
+    "Cutter",
     "Head",
     "HeadCache",
     "WriterState",
@@ -248,31 +249,41 @@ def read_bundle(value: bytes, *, inbox: str, trust: TrustList, heads: HeadCache)
 
 
 def cut_receipt(bundle_value: bytes, index: int) -> bytes:
-    """Claim ``index`` of a bundle's ``claims`` with its own path: it stands alone, for a court or an archive.
+    """One receipt of ``Cutter``."""
+    return Cutter(bundle_value).receipt(index)
 
-    The bundle was checked when it came: here only its form is. Raises ``VerificationFailed(bundle-invalid)``, and
-    ``ValueError`` for an index that is not there.
+
+class Cutter:
+    """Cuts single receipts out of a bundle: each stands alone, for a court or an archive.
+
+    The bundle was checked when it came: here only its form is. Raises ``VerificationFailed(bundle-invalid)``.
     """
-    try:
-        head, start, path, lines = _bundle_parts(bundle_value)
-        size = integer(_head_members(_head_jws(head)), "size", low=1)
-        if start + len(lines) > size:
-            raise _invalid("its claims are beyond the tree")
-        if not 0 <= index < len(lines) - 1:
-            raise ValueError(f"no claim {index} in a bundle of {len(lines) - 1}")
-        leaf = start + 1 + index
-        own = inclusion_from_range([leaf_hash(line.encode()) for line in lines], start, size, path, leaf)
-    except (Refused, VerificationFailed) as error:
-        raise VerificationFailed("bundle-invalid", "A bundle of the hub does not verify.") from error
-    return dump(
-        {
-            "v": _RECEIPT,
-            "head": head.decode(),
-            "index": leaf,
-            "path": [b64(each) for each in own],
-            "claim": lines[1 + index],
-        }
-    )
+
+    def __init__(self, bundle_value: bytes) -> None:
+        try:
+            head, self._start, path, self._lines = _bundle_parts(bundle_value)
+            size = integer(_head_members(_head_jws(head)), "size", low=1)
+            if self._start + len(self._lines) > size:
+                raise _invalid("its claims are beyond the tree")
+            self._head = head.decode()
+            self._range = Range([leaf_hash(line.encode()) for line in self._lines], self._start, size, path)
+        except (Refused, ValueError) as error:  # ValueError: a path of another length than the range's
+            raise VerificationFailed("bundle-invalid", "A bundle of the hub does not verify.") from error
+
+    def receipt(self, index: int) -> bytes:
+        """Claim ``index`` of the bundle's ``claims`` with its own path. Raises ``ValueError`` when it is not there."""
+        if not 0 <= index < len(self._lines) - 1:
+            raise ValueError(f"no claim {index} in a bundle of {len(self._lines) - 1}")
+        leaf = self._start + 1 + index
+        return dump(
+            {
+                "v": _RECEIPT,
+                "head": self._head,
+                "index": leaf,
+                "path": [b64(each) for each in self._range.inclusion_proof(leaf)],
+                "claim": self._lines[1 + index],
+            }
+        )
 
 
 def read_receipt(data: bytes, *, trust: TrustList, heads: HeadCache) -> Claim:

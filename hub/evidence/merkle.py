@@ -138,17 +138,31 @@ def root_from_range(leaf_hashes: Sequence[bytes], start: int, size: int, proof: 
     return computed
 
 
-def inclusion_from_range(
-    leaf_hashes: Sequence[bytes], start: int, size: int, proof: Sequence[bytes], index: int
-) -> list[bytes]:
-    """The path of leaf ``index`` of the tree, cut out of a range whose root was compared: it stands alone."""
-    if not start <= index < start + len(leaf_hashes) <= size:
-        raise ValueError(f"no leaf {index} in this range")
-    hashes = iter(proof)
-    siblings = _siblings(index, size)
-    # The range's proof runs from left to right, the path from the leaf up.
-    known = {span: _rooted(*span, start, leaf_hashes, hashes) for span in sorted(siblings)}
-    return [known[span] for span in reversed(siblings)]
+class Range:
+    """A range whose root was compared: single paths are cut out of it, all of them at the cost of one hashing.
+
+    Raises ``ValueError`` for a proof of another length than the range's.
+    """
+
+    def __init__(self, leaf_hashes: Sequence[bytes], start: int, size: int, proof: Sequence[bytes]) -> None:
+        self._start = start
+        self._end = start + len(leaf_hashes)
+        self._size = size
+        self._nodes = {(start + index, start + index + 1): each for index, each in enumerate(leaf_hashes)}
+        self._nodes.update(zip(_outside(0, size, start, self._end), proof, strict=True))
+
+    def inclusion_proof(self, index: int) -> list[bytes]:
+        """The path of leaf ``index`` of the whole tree, as ``Tree.inclusion_proof``."""
+        if not self._start <= index < self._end <= self._size:
+            raise ValueError(f"no leaf {index} in this range")
+        return [self._node(low, high) for low, high in reversed(_siblings(index, self._size))]
+
+    def _node(self, low: int, high: int) -> bytes:
+        known = self._nodes.get((low, high))
+        if known is None:
+            middle = low + _split(high - low)
+            known = self._nodes[low, high] = node_hash(self._node(low, middle), self._node(middle, high))
+        return known
 
 
 class _Side:

@@ -86,9 +86,9 @@ def test_every_range_leads_to_the_root_and_gives_single_paths() -> None:
             for end in range(start + 1, size + 1):
                 proof = tree.range_proof(start, end)
                 assert merkle.root_from_range(LEAVES[start:end], start, size, proof) == tree.root
+                cut = merkle.Range(LEAVES[start:end], start, size, proof)
                 for index in range(start, end):
-                    path = merkle.inclusion_from_range(LEAVES[start:end], start, size, proof, index)
-                    assert path == tree.inclusion_proof(index)
+                    assert cut.inclusion_proof(index) == tree.inclusion_proof(index)
 
 
 @given(st.data())
@@ -158,7 +158,9 @@ def test_there_is_no_proof_of_what_is_not_there() -> None:
     with pytest.raises(ValueError, match="no range 1 to 3"):
         merkle.range_proof(LEAVES[:2], 1, 3)
     with pytest.raises(ValueError, match="no leaf 2"):
-        merkle.inclusion_from_range(LEAVES[:2], 0, 2, [], 2)
+        merkle.Range(LEAVES[:2], 0, 2, []).inclusion_proof(2)
+    with pytest.raises(ValueError, match="shorter"):
+        merkle.Range(LEAVES[:2], 0, 3, [])
 
 
 def test_a_consistency_proof_of_nothing_is_refused() -> None:
