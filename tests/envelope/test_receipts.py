@@ -16,7 +16,7 @@ from hub.core.manifest import ClockKind
 from hub.core.pairs import Pair
 from hub.core.receipts import ChainClaim, FlagClaim, ReceiptClaim, RoutedClaim
 from hub.core.records import Position
-from hub.envelope import jws, strict_json
+from hub.envelope import jws, receipts, strict_json
 from hub.envelope.encoding import b64
 from hub.envelope.receipts import Cutter, HeadCache, WriterState, cut_receipt, make_bundles, read_bundle, read_receipt
 from hub.errors import VerificationFailed
