@@ -72,3 +72,163 @@ receipt lists aside.
 null): flags that fell due by then, by the log's time, must be there; null when no watch ran. ``flag_grace_ms`` (may be
 missing, 10,000): how much older than an overdue flag a stop in the ledger must be for the flag to be false, not late.
 """
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.faults.checks import copies, flags, offsets, outcomes, receipts
+from tests.faults.checks.canaries import find_canaries
+from tests.faults.checks.history import History, Seen
+from tests.faults.checks.index import Index
+from tests.faults.checks.model import INVARIANTS, Anomaly, Found, Kind, Unreadable
+
+__all__ = [
+    "CHECKS",
+    "INVARIANTS",
+    "Anomaly",
+    "History",
+    "Kind",
+    "Report",
+    "Unreadable",
+    "check",
+    "find_canaries",
+    "main",
+]
+
+CHECKS: Final[tuple[Callable[[Index, Found], None], ...]] = (
+    outcomes.is_drained,
+    outcomes.acknowledged_are_there,
+    outcomes.outboxes_hold_submissions_once,
+    outcomes.decided_once,
+    outcomes.accepted_are_copied,
+    outcomes.copies_are_single,
+    outcomes.notices_are_single,
+    outcomes.decisions_are_whole,
+    outcomes.nothing_is_said_of_nothing,
+    outcomes.parts_agree,
+    outcomes.repeats_repeat,
+    outcomes.outcomes_are_expected,
+    copies.copies_were_submitted,
+    copies.records_are_exact,
+    copies.inboxes_hold_their_own,
+    copies.flags_go_to_both_sides,
+    copies.pairs_are_in_order,
+    copies.claims_come_first,
+    copies.deliveries_are_copies,
+    copies.deliveries_are_single,
+    copies.copies_are_delivered,
+    receipts.receipts_are_single,
+    receipts.receipts_are_distinct,
+    receipts.levels_fit_lists,
+    receipts.levels_are_single,
+    receipts.levels_rise,
+    receipts.lists_come_after_receipts,
+    flags.flags_are_single,
+    flags.owed_flags_are_there,
+    flags.sides_are_told_the_same,
+    flags.flags_are_true,
+    offsets.one_value_per_offset,
+    offsets.nothing_aborted,
+    offsets.nothing_skipped,
+    offsets.offsets_rise,
+    offsets.numbers_run,
+)
+"""Everything that is asked of a history."""
+
+LOST: Final = frozenset({Kind.LOST_WRITE, Kind.GAP})
+DUPLICATED: Final = frozenset({Kind.DUPLICATE, Kind.DOUBLE_RECEIPT, Kind.DOUBLE_LEVEL, Kind.DOUBLE_FLAG})
+REORDERED: Final = frozenset({Kind.REORDER, Kind.LEVEL_OUT_OF_ORDER, Kind.NONMONOTONIC})
+TORN: Final = frozenset({Kind.TORN})
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a history shows. ``anomalies`` are at most 200 of each kind; ``counts`` has all."""
+
+    messages: int  # outbox records
+    anomalies: tuple[Anomaly, ...]
+    counts: dict[Kind, int]
+
+    @property
+    def lost(self) -> int:
+        """Messages that were acknowledged and did not arrive."""
+        return self._sum(LOST)
+
+    @property
+    def duplicated(self) -> int:
+        """Things that are there more than once."""
+        return self._sum(DUPLICATED)
+
+    @property
+    def reordered(self) -> int:
+        """Things that came before what they follow."""
+        return self._sum(REORDERED)
+
+    @property
+    def torn(self) -> int:
+        """Transactions of which a part is there."""
+        return self._sum(TORN)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.counts
+
+    def to_json(self) -> dict[str, object]:
+        """The report for programs; ``anomalies`` is the list."""
+        return {
+            "messages": self.messages,
+            "lost": self.lost,
+            "duplicated": self.duplicated,
+            "reordered": self.reordered,
+            "torn": self.torn,
+            "counts": {str(kind): count for kind, count in sorted(self.counts.items())},
+            "anomalies": [asdict(each) for each in self.anomalies],
+        }
+
+    def _sum(self, kinds: frozenset[Kind]) -> int:
+        return sum(count for kind, count in self.counts.items() if kind in kinds)
+
+
+def check(history: History) -> Report:
+    """Ask every question of a history, which is read once. Raises ``Unreadable`` when it is not in the format."""
+    seen = Seen.of(history)
+    index = Index.of(seen)
+    found = Found()
+    for each in CHECKS:
+        each(index, found)
+    return Report(messages=len(seen.outboxes), anomalies=tuple(found.anomalies), counts=dict(found.counts))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command. Returns the exit code: 0 clean, 1 anomalies, 2 no history."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.checker", description="Check a history of a run.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    chosen = parser.parse_args(arguments)
+    try:
+        report = check(History.read(chosen.folder))
+    except Unreadable as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    if chosen.json:
+        sys.stdout.write(json.dumps(report.to_json()) + "\n")
+    else:
+        for each in report.anomalies:
+            sys.stdout.write(f"{each.invariant} {each.kind}: {each.subject}: {each.sentence}\n")
+        sys.stdout.write(
+            f"{report.messages} messages: {report.lost} lost, {report.duplicated} duplicated, "
+            f"{report.reordered} reordered, {report.torn} torn.\n"
+        )
+    return 0 if report.is_clean else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

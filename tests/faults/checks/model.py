@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -122,7 +123,7 @@ class Submission(NamedTuple):
     topic: str
     offset: int | None
     clock: Line | None
-    references: list[Line]
+    references: Sequence[Line]
     expect: str | None
 
     @property
@@ -190,6 +191,7 @@ class Notice(NamedTuple):
     offset: int
     jws: str
     spot: Spot
+    code: str | None  # of a gap
 
 
 class Entry(NamedTuple):
@@ -219,6 +221,7 @@ class Flag(NamedTuple):
     where: str
     id: str
     flag: str
+    percent: int
     thread: str
     clock: str
     due_ms: int
