@@ -1,0 +1,183 @@
+"""Set B1 where the hub parses JSON of an authority's making: the JWS, its protected header, the manifest in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+from hub.core.records import JWS_HEADER
+from tests.bad_inputs.cases import ACCEPTED, Case, Expected, Make, Members, Outcome, Poison, refused
+from tests.bad_inputs.smith import Smith, compact
+from tests.bad_inputs.texts import Text, texts
+
+TOO_LARGE: Final = Expected(Outcome.BROKER, "record-too-large")
+
+
+class _Spot(NamedTuple):
+    """A place where the hub parses: what is put there, the code for what is no JSON, what the broker does not even take."""
+
+    name: str
+    made: str
+    code: str
+    put: Callable[[Smith, Callable[[bytes], bytes]], bytes]
+    beyond: frozenset[str]
+    spread: str = ""  # a text that takes more than 16 KiB here
+
+
+_SPOTS: Final = (
+    _Spot(
+        "header",
+        "as the whole `comity-jws` header",
+        "jws-malformed",
+        lambda smith, spoil: spoil(smith.manifest()),
+        frozenset({"keys-1000000"}),
+        "utf-32",
+    ),
+    _Spot(
+        "protected",
+        "as the first protected header, signed as it stands",
+        "jws-malformed",
+        lambda smith, spoil: compact(smith.signed(compact(smith.members()), protected=spoil)),
+        frozenset({"keys-1000000", "integer-1000000", "whole-1-mib", "whole-1-mib-1"}),
+    ),
+    _Spot(
+        "payload",
+        "as the manifest, signed as it stands",
+        "manifest-malformed",
+        lambda smith, spoil: smith.manifest(spoil),
+        frozenset({"keys-1000000", "integer-1000000", "whole-1-mib", "whole-1-mib-1"}),
+    ),
+)
+
+
+def json_cases() -> Iterator[Case]:
+    """Each text in each place, then members whose values readers spell differently."""
+    for spot in _SPOTS:
+        for text in texts():
+            yield Case(
+                id=f"B1-{spot.name}-{text.id}",
+                set="B1",
+                what=text.what,
+                made=spot.made,
+                expected=_expected(text, spot),
+                make=_spoilt(spot, text),
+            )
+    yield from _member_cases()
+
+
+def _expected(text: Text, spot: _Spot) -> Expected:
+    if text.id in spot.beyond:
+        return TOO_LARGE
+    if text.roomy or text.id == spot.spread:
+        return refused("manifest-too-large")
+    return ACCEPTED if text.fine else refused(spot.code)
+
+
+def _spoilt(spot: _Spot, text: Text) -> Make:
+    def make(smith: Smith) -> Poison:
+        good = smith.draft()
+        return Poison(good.key, smith.value, ((JWS_HEADER, spot.put(smith, text.spoil)),))
+
+    return make
+
+
+def member(name: str, what: str, expected: Expected, change: Callable[[Members], object], *, set_: str = "B1") -> Case:
+    """A case whose manifest has some members changed, and is signed as it stands. The key is the thread's."""
+
+    def make(smith: Smith) -> Poison:
+        members = smith.members()
+        key = members["thr"].encode()
+        changed = change(members)
+        payload = compact(changed if isinstance(changed, dict) else members)
+        return Poison(key, smith.value, ((JWS_HEADER, compact(smith.signed(payload))),))
+
+    return Case(
+        id=f"{set_}-{name}",
+        set=set_,
+        what=what,
+        made="in a manifest, signed as it stands",
+        expected=expected,
+        make=make,
+    )
+
+
+def put(**values: object) -> Callable[[Members], object]:
+    """Change members; a trailing underscore is for names that Python keeps."""
+    return lambda members: members.update({name.rstrip("_"): value for name, value in values.items()})
+
+
+def _edited(old: bytes, new: bytes) -> Make:
+    """The manifest's text with one spelling replaced."""
+
+    def make(smith: Smith) -> Poison:
+        header = smith.manifest(lambda payload: payload.replace(old, new, 1))
+        return Poison(smith.draft().key, smith.value, ((JWS_HEADER, header),))
+
+    return make
+
+
+def _member_cases() -> Iterator[Case]:
+    malformed = refused("manifest-malformed")
+    yield member(
+        "order-reversed", "all names in reversed order", ACCEPTED, lambda members: dict(reversed(members.items()))
+    )
+    yield member("spelled-by-number", "`seq` as text", malformed, put(seq="1"))
+    yield member("spelled-by-true", "`seq` as true", malformed, put(seq=True))
+    yield member("seq-null", "`seq` as null", malformed, put(seq=None))
+    yield member("seq-list", "`seq` as a list", malformed, put(seq=[1]))
+    yield member(
+        "from-homoglyph",
+        "a Cyrillic letter in `from`",
+        malformed,
+        lambda each: each.update({"from": each["from"].replace("a", "\u0430")}),
+    )
+    yield member(
+        "from-bidi", "U+202E in `from`", malformed, lambda each: each.update({"from": each["from"] + "\u202e"})
+    )
+    yield member(
+        "from-zero-width", "U+200B in `from`", malformed, lambda each: each.update({"from": each["from"] + "\u200b"})
+    )
+    yield member(
+        "from-newline", "a line feed behind `from`", malformed, lambda each: each.update({"from": each["from"] + "\n"})
+    )
+    yield member(
+        "from-nul", "U+0000 behind `from`", malformed, lambda each: each.update({"from": each["from"] + "\x00"})
+    )
+    yield member(
+        "id-wide", "full-width digits in `id`", malformed, lambda each: each.update(id="\uff10" + each["id"][1:])
+    )
+    yield member("typ-canary", "a whole text as `typ`", malformed, put(typ="canary-f3c1d0" * 50))
+    texts_ = "a spelling of the same number"
+    for name, new in (
+        ("fraction", b'"tl":1.0'),
+        ("exponent", b'"tl":1e0'),
+        ("leading-0", b'"tl":01'),
+        ("minus-0", b'"tl":-0'),
+    ):
+        make = _edited(b'"tl":1', new)
+        yield Case(
+            id=f"B1-tl-{name}",
+            set="B1",
+            what=f"{texts_}: `{new.decode()}`",
+            made="in a manifest, signed as it stands",
+            expected=malformed,
+            make=make,
+        )
+    escaped = _edited(b'"typ":"request"', b'"typ":"\\u0072equest"')
+    yield Case(
+        id="B1-escaped-letter",
+        set="B1",
+        what="a letter of a value as an escape",
+        made="in a manifest, signed as it stands",
+        expected=ACCEPTED,
+        make=escaped,
+    )
+    named = _edited(b'"typ":', b'"\\u0074yp":')
+    yield Case(
+        id="B1-escaped-name",
+        set="B1",
+        what="a letter of a name as an escape",
+        made="in a manifest, signed as it stands",
+        expected=ACCEPTED,
+        make=named,
+    )
