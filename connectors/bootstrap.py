@@ -23,6 +23,7 @@ from connectors.gateway.handover import HandOver
 from connectors.gateway.keyring import read_keyring
 from connectors.gateway.loops import Gateway, Parts
 from connectors.gateway.objects import open_objects
+from connectors.gateway.opened import OpenedMessages
 from connectors.gateway.receiving import Receiver
 from connectors.gateway.sealing import Sealer
 from connectors.gateway.sending import Sender
@@ -42,6 +43,7 @@ from hub.envelope.trust import read_anchor
 from hub.errors import UsageError
 from hub.ports import Bus, Chance, Clock
 
+RECEIPTS_WAIT_MS: Final = 100  # for others to the same peer: a list of 32 costs as much as a list of one
 HOUR_MS: Final = 3_600_000
 PORT_FILE: Final = "connector.port"
 
@@ -106,14 +108,14 @@ async def opened_gateway(
     try:
         await follower.start()
         sealer = Sealer(me, keys, chance=chance, valid_for_ms=state.settings.valid_hours * HOUR_MS)
-        sender = Sender(store, me=me, sealer=sealer, chance=chance)
+        opened = OpenedMessages()
         parts = Parts(
             me=me,
             bus=bus,
             follower=follower,
-            sender=sender,
-            receiver=Receiver(store, me=me, sealer=sealer, sender=sender),
-            handover=HandOver(store, me=me, sealer=sealer, read_object=objects.get),
+            sender=Sender(store, me=me, sealer=sealer, chance=chance, receipts_wait_ms=RECEIPTS_WAIT_MS),
+            receiver=Receiver(store, me=me, sealer=sealer, opened=opened),
+            handover=HandOver(store, me=me, sealer=sealer, opened=opened, read_object=objects.get),
             objects=objects,
             system=system,
             clock=clock,

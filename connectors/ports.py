@@ -161,6 +161,13 @@ FileContent = Callable[[int], Iterator[bytes]]
 class NationalSystem(Protocol):
     """A State's own system. Methods may block: the gateway calls them outside its event loop, several at once."""
 
+    def watch(self, wake: Callable[[], None]) -> None:
+        """Keep ``wake``, and call it, from any thread, when a hand-in comes: it is taken at once then.
+
+        A system that never calls it, or not always, loses nothing: the gateway rescans ``outgoing`` all the time.
+        """
+        ...
+
     def outgoing(self) -> Sequence[HandIn | Unusable]:
         """What waits to be sent, oldest first. Nothing is taken by being listed."""
         ...

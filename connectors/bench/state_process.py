@@ -18,7 +18,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,6 +58,7 @@ class CountingSystem:
         self._waiting: dict[str, HandIn] = {}
         self._times: dict[str, dict[str, float]] = {}
         self._problems: list[str] = []
+        self._wake: Callable[[], None] = _nobody
         self.forget()
 
     def forget(self) -> None:
@@ -71,6 +72,7 @@ class CountingSystem:
         with self._lock:
             self._times["due"][hand_in.key] = due
             self._waiting[hand_in.key] = hand_in
+        self._wake()
 
     def progress(self) -> Mapping[str, Any]:
         """How many of our messages have reached all levels, and what failed."""
@@ -81,6 +83,10 @@ class CountingSystem:
         """When each message reached what."""
         with self._lock:
             return {name: dict(times) for name, times in self._times.items()}
+
+    def watch(self, wake: Callable[[], None]) -> None:
+        """Each hand-in wakes the gateway."""
+        self._wake = wake
 
     def outgoing(self) -> Sequence[HandIn | Unusable]:
         """What waits, oldest first."""
@@ -123,6 +129,10 @@ class CountingSystem:
     def _note(self, what: str, key: str) -> None:
         with self._lock:
             self._times[what].setdefault(key, time.monotonic())
+
+
+def _nobody() -> None:
+    """The gateway does not run yet."""
 
 
 class Driver:

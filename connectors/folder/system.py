@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -62,6 +62,9 @@ class FolderSystem:
         with opened_root(self._root) as root:
             for name in PARTS:
                 make_folder(name, root)
+
+    def watch(self, wake: Callable[[], None]) -> None:
+        """Nothing tells of a new folder in ``out`` but the rescan."""
 
     def outgoing(self) -> Sequence[HandIn | Unusable]:
         """All hand-ins in ``out``, oldest first, at most ``HAND_INS_PER_SCAN_MAX``."""

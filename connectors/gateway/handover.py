@@ -1,18 +1,22 @@
 """Stored messages, from the store to the national system, and what follows: receipts owed, levels reached.
 
 A message that was handed over just before a crash is handed over again: the national system puts it into place once.
+Messages and results go in batches, each of which is read and noted in one transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection
 
-from connectors.gateway import inbox, outbox, results
-from connectors.gateway.receiving import MANIFEST_EVIDENCE
+from connectors.gateway import inbox, outbox, owed, results
+from connectors.gateway.levels import MANIFEST_EVIDENCE
+from connectors.gateway.opened import OpenedMessage, OpenedMessages
+from connectors.gateway.owed import OwedReceipt
+from connectors.gateway.results import Result
 from connectors.gateway.sealing import Sealer
 from connectors.gateway.store import Store
 from connectors.ports import (
@@ -33,7 +37,7 @@ from hub.core.limits import MANIFEST_JWS_BYTES_MAX
 from hub.core.manifest import Manifest, MessageType, ReceiptLevel
 from hub.envelope import jws as signed
 from hub.envelope.manifest import decode
-from hub.errors import Refused
+from hub.errors import ComityError, Refused
 
 MESSAGES_AT_ONCE: Final = 50
 RESULTS_AT_ONCE: Final = 200
@@ -48,33 +52,71 @@ ReadObject = Callable[[str, AuthorityId], Iterator[bytes]]
 class Ready:
     """A stored message, opened: what is handed over, and how its files are read."""
 
+    message: inbox.IncomingMessage
     delivery: Delivery
     content: FileContent
     manifest: Manifest
     opened: Opened
-    jws: bytes
+
+    @property
+    def has_files(self) -> bool:
+        """Whether it may take long to hand over."""
+        return bool(self.delivery.files)
 
 
 News = Confirmation | Problem | Notice
 
 
-def tell(system: NationalSystem, news: News) -> None:
-    """Tell the national system; it blocks as that does."""
-    if isinstance(news, Confirmation):
-        system.confirm(news)
-    elif isinstance(news, Problem):
-        system.problem(news)
-    else:
-        system.notify(news)
+def deliver(system: NationalSystem, batch: Sequence[Ready]) -> list[ComityError | None]:
+    """Hand over a batch in order; what came of each. After an error that may pass, its pair's next are not tried.
+
+    It blocks as the national system does.
+    """
+    outcomes: list[ComityError | None] = []
+    waiting: dict[AuthorityId, ComityError] = {}
+    for ready in batch:
+        sender = ready.message.sender
+        outcome = waiting.get(sender)
+        if outcome is None:
+            try:
+                system.deliver(ready.delivery, ready.content)
+            except Refused as error:
+                outcome = error
+            except ComityError as error:
+                outcome = waiting[sender] = error
+        outcomes.append(outcome)
+    return outcomes
+
+
+def tell(system: NationalSystem, news: Sequence[tuple[int, News]]) -> tuple[list[int], ComityError | None]:
+    """Tell the national system; the numbers that it took, and the first error. It blocks as that does."""
+    told: list[int] = []
+    first: ComityError | None = None
+    for number, each in news:
+        try:
+            if isinstance(each, Confirmation):
+                system.confirm(each)
+            elif isinstance(each, Problem):
+                system.problem(each)
+            else:
+                system.notify(each)
+        except ComityError as error:
+            first = first or error
+        else:
+            told.append(number)
+    return told, first
 
 
 class HandOver:
     """The last step on the way in."""
 
-    def __init__(self, store: Store, *, me: AuthorityId, sealer: Sealer, read_object: ReadObject) -> None:
+    def __init__(
+        self, store: Store, *, me: AuthorityId, sealer: Sealer, opened: OpenedMessages, read_object: ReadObject
+    ) -> None:
         self._store = store
         self._me = me
         self._sealer = sealer
+        self._opened = opened
         self._read_object = read_object
 
     def waiting(self) -> Sequence[inbox.IncomingMessage]:
@@ -83,10 +125,9 @@ class HandOver:
             return inbox.stored(connection, count_max=MESSAGES_AT_ONCE)
 
     def prepare(self, message: inbox.IncomingMessage) -> Ready:
-        """Open a stored message again: plaintext was never kept. Raises ``Refused`` when a key of ours is gone."""
-        jws = signed.parse(message.jws, typ=signed.TYP_MANIFEST, bytes_max=MANIFEST_JWS_BYTES_MAX)
-        manifest = decode(jws.payload)
-        opened = self._sealer.open(message.value, manifest)
+        """Open a stored message, unless it was a moment ago. Raises ``Refused`` when a key of ours is gone."""
+        found = self._opened.take(message.digest) or self._open(message)
+        manifest, opened = found.manifest, found.opened
         if manifest.thread is None:
             raise ValueError("a message without a thread was stored")
         delivery = Delivery(
@@ -105,7 +146,14 @@ class HandOver:
                 DeliveredFile(each.number, each.name, each.media_type, each.length) for each in opened.attachments
             ),
         )
-        return Ready(delivery, self._content(manifest, opened), manifest, opened, message.jws)
+        return Ready(message, delivery, self._content(manifest, opened), manifest, opened)
+
+    def _open(self, message: inbox.IncomingMessage) -> OpenedMessage:
+        with self._store.transaction() as connection:
+            header, value = inbox.received_bytes(connection, message.digest)
+        jws = signed.parse(header, typ=signed.TYP_MANIFEST, bytes_max=MANIFEST_JWS_BYTES_MAX)
+        manifest = decode(jws.payload)
+        return OpenedMessage(manifest, self._sealer.open(value, manifest))
 
     def _content(self, manifest: Manifest, opened: Opened) -> FileContent:
         def read(number: int) -> Iterator[bytes]:
@@ -120,99 +168,113 @@ class HandOver:
             return None
         with self._store.transaction() as connection:
             answered = outbox.find(connection, manifest.in_reply_to)
-            if answered is None or answered.recipient != manifest.sender or answered.type is MessageType.RECEIPT:
+            if answered is None or answered.recipient != manifest.sender:
                 return None
-            return outbox.read_draft(connection, self._store.vault, answered.id).key
+            return outbox.names(connection, self._store.vault, [answered.id]).get(answered.id)
 
-    def done(self, ready: Ready) -> None:
-        """The national system has it: the receipts are owed, and a reply moves the level of what it answers."""
-        manifest = ready.manifest
-        shown = proof(manifest.id, ready.opened.salt)
+    def done(self, batch: Sequence[Ready]) -> None:
+        """The national system has these: the receipts are owed, and a reply moves the level of what it answers."""
         with self._store.transaction() as connection:
-            if not inbox.set_state(connection, manifest.sender, manifest.id, "delivered"):
-                return
-            for level in (ReceiptLevel.DELIVERED, ReceiptLevel.OPENED):
-                results.owe_receipt(connection, manifest.sender, manifest.id, ready.delivery.thread, level, proof=shown)
-            step = _REPLY_STEPS.get(manifest.type)
-            if step is not None and ready.delivery.answered_key is not None and manifest.in_reply_to is not None:
-                results.add_step(
-                    connection,
-                    manifest.in_reply_to,
-                    step,
-                    time_ms=ready.delivery.accepted_ms,
-                    evidence=Evidence(MANIFEST_EVIDENCE, ready.jws.decode()),
-                    by=manifest.id,
-                )
+            new = inbox.settle(connection, [ready.message.digest for ready in batch], "delivered")
+            moved = [ready for ready in batch if ready.message.digest in new]
+            owed.add(connection, [receipt for ready in moved for receipt in _owed_for(ready)])
+            replies = [ready for ready in moved if ready.manifest.type in _REPLY_STEPS and ready.delivery.answered_key]
+            results.add(connection, [_reply_step(connection, ready) for ready in replies])
 
-    def failed(self, message: inbox.IncomingMessage, manifest: Manifest, error: Refused) -> bool:
+    def failed(self, ready: Ready, error: Refused) -> bool:
         """Its files do not verify: its sender is told. False when it is tried again first."""
+        message = ready.message
         with self._store.transaction() as connection:
             if error.code == "attachment-missing" and message.tries + 1 < MISSING_TRIES_MAX:
-                inbox.tried(connection, message.sender, message.id)
+                inbox.tried(connection, message.digest)
                 return False
-            if inbox.set_state(connection, message.sender, message.id, "refused", error.code) and manifest.thread:
-                results.owe_receipt(
-                    connection,
-                    message.sender,
-                    message.id,
-                    manifest.thread,
-                    ReceiptLevel.REFUSED,
+            if inbox.settle(connection, [message.digest], "refused", error.code):
+                refused = OwedReceipt(
+                    peer=message.sender,
+                    message=message.id,
+                    thread=ready.delivery.thread,
+                    level=ReceiptLevel.REFUSED,
                     why=error.code,
                 )
+                owed.add(connection, [refused])
         return True
 
     # --- results --------------------------------------------------------------------------------
 
-    def untold(self) -> Sequence[results.Result]:
-        """What the national system must still be told, oldest first."""
+    def untold(self) -> Sequence[tuple[int, News]]:
+        """What the national system must still be told with its number, oldest first, as values for it."""
         with self._store.transaction() as connection:
-            return results.untold(connection, count_max=RESULTS_AT_ONCE)
+            found = results.untold(connection, count_max=RESULTS_AT_ONCE)
+            if not found:
+                return ()
+            about = {str(result.message or result.facts.get("message")) for _, result in found}
+            messages = outbox.find_all(connection, about)
+            names = outbox.names(connection, self._store.vault, about)
+        return [(number, _news(result, messages, names)) for number, result in found]
 
-    def news(self, result: results.Result) -> News:
-        """The result as a value for the national system, with the name of the hand-in that it is about."""
-        if result.kind == results.NOTICE:
-            return self._notice(result)
-        with self._store.transaction() as connection:
-            message, key = self._told_of(connection, result)
-        if result.kind == results.PROBLEM:
-            code, sentence = str(result.facts["code"]), str(result.facts["sentence"])
-            return Problem(key=key, code=code, sentence=sentence, message=message.id, evidence=result.evidence)
-        by = result.facts["by"]
-        if result.evidence is None or message.thread is None:
-            raise ValueError("a level was stored without its proof")
-        return Confirmation(
-            key=key,
-            message=message.id,
-            recipient=message.recipient,
-            thread=message.thread,
-            step=Step(str(result.facts["step"])),
-            time_ms=int(result.facts["time_ms"] or 0),
-            by=None if by is None else MessageId(str(by)),
-            evidence=result.evidence,
+    def told(self, numbers: Sequence[int]) -> None:
+        """The national system has these."""
+        if numbers:
+            with self._store.transaction() as connection:
+                results.told(connection, numbers)
+
+
+def _owed_for(ready: Ready) -> Iterator[OwedReceipt]:
+    shown = proof(ready.message.id, ready.opened.salt)
+    for level in (ReceiptLevel.DELIVERED, ReceiptLevel.OPENED):
+        yield OwedReceipt(
+            peer=ready.message.sender,
+            message=ready.message.id,
+            thread=ready.delivery.thread,
+            level=level,
+            proof=shown,
         )
 
-    def told(self, result: results.Result) -> None:
-        """The national system has it."""
-        with self._store.transaction() as connection:
-            results.told(connection, result)
 
-    def _told_of(self, connection: Connection, result: results.Result) -> tuple[outbox.OutgoingMessage, str]:
-        message = None if result.message is None else outbox.find(connection, result.message)
-        if message is None:
-            raise ValueError("a result names no message of ours")
-        return message, outbox.read_draft(connection, self._store.vault, message.id).key
+def _reply_step(connection: Connection, ready: Ready) -> Result:
+    if ready.manifest.in_reply_to is None:
+        raise ValueError("a reply to nothing was answered")
+    jws, _ = inbox.received_bytes(connection, ready.message.digest)
+    return results.step(
+        ready.manifest.in_reply_to,
+        _REPLY_STEPS[ready.manifest.type],
+        time_ms=ready.delivery.accepted_ms,
+        evidence=Evidence(MANIFEST_EVIDENCE, jws.decode()),
+        by=ready.message.id,
+    )
 
-    def _notice(self, result: results.Result) -> Notice:
-        facts = dict(result.facts)
-        notice, kind = str(facts.pop("id")), str(facts.pop("kind"))
-        named = facts.get("message")
-        if isinstance(named, str):
-            with self._store.transaction() as connection:
-                ours = outbox.find(connection, named)
-                # The hand-in's name, so that a national system finds the case without a table of its own.
-                facts["hand_in"] = (
-                    outbox.read_draft(connection, self._store.vault, ours.id).key
-                    if ours is not None and ours.type is not MessageType.RECEIPT
-                    else None
-                )
-        return Notice(id=notice, kind=kind, facts=facts, evidence=result.evidence or Evidence("none", ""))
+
+def _news(result: Result, messages: Mapping[str, outbox.OutgoingMessage], names: Mapping[str, str]) -> News:
+    """The result as a value for the national system, with the name of the hand-in that it is about."""
+    if result.kind == results.NOTICE:
+        return _notice(result, names)
+    message = None if result.message is None else messages.get(result.message)
+    if message is None:
+        raise ValueError("a result names no message of ours")
+    key = names[message.id]
+    if result.kind == results.PROBLEM:
+        code, sentence = str(result.facts["code"]), str(result.facts["sentence"])
+        return Problem(key=key, code=code, sentence=sentence, message=message.id, evidence=result.evidence)
+    by = result.facts["by"]
+    if result.evidence is None or message.thread is None:
+        raise ValueError("a level was stored without its proof")
+    return Confirmation(
+        key=key,
+        message=message.id,
+        recipient=message.recipient,
+        thread=message.thread,
+        step=Step(str(result.facts["step"])),
+        time_ms=int(result.facts["time_ms"] or 0),
+        by=None if by is None else MessageId(str(by)),
+        evidence=result.evidence,
+    )
+
+
+def _notice(result: Result, names: Mapping[str, str]) -> Notice:
+    facts = dict(result.facts)
+    notice, kind = str(facts.pop("id")), str(facts.pop("kind"))
+    named = facts.get("message")
+    if isinstance(named, str):
+        # The hand-in's name, so that a national system finds the case without a table of its own.
+        facts["hand_in"] = names.get(named)
+    return Notice(id=notice, kind=kind, facts=facts, evidence=result.evidence or Evidence("none", ""))

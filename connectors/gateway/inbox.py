@@ -1,23 +1,21 @@
-"""The durable inbox: messages to us, chains, claims, what is parked. SQL only; nothing is decided.
+"""The durable inbox: messages to us and what is parked. SQL only; nothing is decided. ``intake`` writes most of it.
 
 Every function works within the caller's transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from connectors.gateway.incoming import PairHead
-from connectors.gateway.tables import BUNDLES, CLAIMS, INCOMING, INCOMING_PAIRS, LINKS, PARKED, POSITIONS
+from connectors.gateway.tables import INCOMING, PARKED, POSITIONS, RECEIVED
 from hub.core.ids import AuthorityId, Digest, MessageId
 from hub.core.manifest import Manifest
-from hub.core.receipts import RoutedClaim
-from hub.core.records import JWS_HEADER, Position, Record
+from hub.core.records import JWS_HEADER, Record
 from hub.envelope import strict_json
 from hub.envelope.encoding import b64, unb64
 from hub.envelope.strict_json import JsonObject
@@ -38,165 +36,47 @@ def advance(connection: Connection, topic: str, offset: int) -> None:
     )
 
 
-# --- bundles and claims ---------------------------------------------------------------------------
-
-
-def last_bundle(connection: Connection, writer: str) -> tuple[int, Digest] | None:
-    """The highest number of this writer, and its digest."""
-    statement = select(BUNDLES).where(BUNDLES.c.writer == writer).order_by(BUNDLES.c.n.desc()).limit(1)
-    row = connection.execute(statement).one_or_none()
-    return None if row is None else (row.n, row.digest)
-
-
-def bundle_digest(connection: Connection, writer: str, n: int) -> Digest | None:
-    """The digest of bundle ``n`` of this writer."""
-    statement = select(BUNDLES.c.digest).where(BUNDLES.c.writer == writer, BUNDLES.c.n == n)
-    return connection.execute(statement).scalar_one_or_none()
-
-
-def add_bundle(connection: Connection, writer: str, n: int, digest: Digest) -> None:
-    """The bundle was read."""
-    connection.execute(insert(BUNDLES).values(writer=writer, n=n, digest=digest))
-
-
-def add_claim(connection: Connection, claim: RoutedClaim) -> None:
-    """How a copy that comes is judged."""
-    values = {
-        "digest": claim.jws,
-        "topic": claim.outbox.topic,
-        "partition": claim.outbox.partition,
-        "offset": claim.outbox.offset,
-        "time_ms": claim.outbox.time_ms,
-        "trust_list": claim.trust_list,
-    }
-    connection.execute(upsert(CLAIMS).values(values).on_conflict_do_nothing())
-
-
-def find_claim(connection: Connection, digest: Digest) -> RoutedClaim | None:
-    """The claim for a copy."""
-    row = connection.execute(select(CLAIMS).where(CLAIMS.c.digest == digest)).one_or_none()
-    if row is None:
-        return None
-    return RoutedClaim(
-        jws=row.digest,
-        outbox=Position(row.topic, row.partition, row.offset, row.time_ms),
-        trust_list=row.trust_list,
-    )
-
-
-def spend_claim(connection: Connection, digest: Digest) -> None:
-    """The claim has judged its copy; what it said stands with the message."""
-    connection.execute(delete(CLAIMS).where(CLAIMS.c.digest == digest))
-
-
-# --- chains ---------------------------------------------------------------------------------------
-
-
-def read_pair(connection: Connection, sender: AuthorityId) -> PairHead:
-    """Where the chain from a sender stands."""
-    row = connection.execute(select(INCOMING_PAIRS).where(INCOMING_PAIRS.c.sender == sender)).one_or_none()
-    return PairHead() if row is None else PairHead(row.sequence, row.head, row.blocked)
-
-
-def write_pair(connection: Connection, sender: AuthorityId, pair: PairHead) -> None:
-    """Keep where the chain stands."""
-    values = {"sequence": pair.sequence, "head": pair.head, "blocked": pair.blocked}
-    connection.execute(
-        upsert(INCOMING_PAIRS)
-        .values({"sender": sender, **values})
-        .on_conflict_do_update(index_elements=["sender"], set_=values)
-    )
-
-
-def has_link(connection: Connection, digest: Digest) -> bool:
-    """Whether this very manifest has moved its chain before."""
-    return connection.execute(select(LINKS.c.sequence).where(LINKS.c.digest == digest)).first() is not None
-
-
-def move_chain(connection: Connection, manifest: Manifest, digest: Digest, pair: PairHead) -> None:
-    """The manifest is the newest of its pair."""
-    connection.execute(insert(LINKS).values(digest=digest, sender=manifest.sender, sequence=manifest.sequence))
-    write_pair(connection, manifest.sender, PairHead(manifest.sequence, digest, pair.blocked))
-
-
 # --- messages -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class IncomingMessage:
-    """A stored message: the exact bytes, and the log's time."""
+    """A stored message without its bytes, and the log's time."""
 
     sender: AuthorityId
     id: MessageId
-    jws: bytes
-    value: bytes
+    digest: Digest
     time_ms: int
     tries: int
-
-
-def known(connection: Connection, sender: AuthorityId, message: MessageId) -> bool:
-    """Whether a message of this id was taken in before."""
-    statement = select(INCOMING.c.n).where(INCOMING.c.sender == sender, INCOMING.c.id == message)
-    return connection.execute(statement).first() is not None
-
-
-def add_message(
-    connection: Connection,
-    record: Record,
-    manifest: Manifest,
-    claim: RoutedClaim,
-    *,
-    state: str,
-    code: str | None = None,
-) -> None:
-    """Keep a message. States: stored (to be handed over), delivered, refused, read (a receipt list)."""
-    connection.execute(
-        insert(INCOMING).values(
-            sender=manifest.sender,
-            id=manifest.id,
-            digest=claim.jws,
-            type=manifest.type.value,
-            thread=manifest.thread,
-            in_reply_to=manifest.in_reply_to,
-            sequence=manifest.sequence,
-            jws=header(record),
-            value=record.value or b"",
-            outbox_offset=claim.outbox.offset,
-            time_ms=claim.outbox.time_ms,
-            trust_list=claim.trust_list,
-            inbox_offset=record.offset,
-            state=state,
-            code=code,
-        )
-    )
 
 
 def stored(connection: Connection, *, count_max: int) -> Sequence[IncomingMessage]:
     """What is to be handed over, oldest first."""
     statement = select(INCOMING).where(INCOMING.c.state == "stored").order_by(INCOMING.c.n).limit(count_max)
     return [
-        IncomingMessage(AuthorityId(row.sender), MessageId(row.id), row.jws, row.value, row.time_ms, row.tries)
+        IncomingMessage(AuthorityId(row.sender), MessageId(row.id), row.digest, row.time_ms, row.tries)
         for row in connection.execute(statement)
     ]
 
 
-def set_state(
-    connection: Connection, sender: AuthorityId, message: MessageId, state: str, code: str | None = None
-) -> bool:
-    """Delivered or refused; False when it was so already."""
-    statement = (
-        update(INCOMING)
-        .where(INCOMING.c.sender == sender, INCOMING.c.id == message, INCOMING.c.state == "stored")
-        .values(state=state, code=code)
-    )
-    return connection.execute(statement).rowcount == 1
+def received_bytes(connection: Connection, digest: Digest) -> tuple[bytes, bytes]:
+    """The exact JWS and value of a stored message."""
+    row = connection.execute(select(RECEIVED).where(RECEIVED.c.digest == digest)).one()
+    return row.jws, row.value
 
 
-def tried(connection: Connection, sender: AuthorityId, message: MessageId) -> None:
+def settle(connection: Connection, digests: Iterable[Digest], state: str, code: str | None = None) -> set[Digest]:
+    """Delivered or refused; returns those that were not so already."""
+    statement = select(INCOMING.c.digest).where(INCOMING.c.digest.in_(list(digests)), INCOMING.c.state == "stored")
+    still = {Digest(each) for each in connection.execute(statement).scalars()}
+    if still:
+        connection.execute(update(INCOMING).where(INCOMING.c.digest.in_(still)).values(state=state, code=code))
+    return still
+
+
+def tried(connection: Connection, digest: Digest) -> None:
     """One more attempt to read its attachments has failed."""
-    connection.execute(
-        update(INCOMING).where(INCOMING.c.sender == sender, INCOMING.c.id == message).values(tries=INCOMING.c.tries + 1)
-    )
+    connection.execute(update(INCOMING).where(INCOMING.c.digest == digest).values(tries=INCOMING.c.tries + 1))
 
 
 def counts(connection: Connection) -> dict[str, int]:
@@ -252,6 +132,11 @@ def park(
     connection.execute(
         upsert(PARKED).values(row).on_conflict_do_update(index_elements=["inbox_offset", "part"], set_=values)
     )
+
+
+def any_parked(connection: Connection) -> bool:
+    """Whether anything is set aside now: hardly ever."""
+    return connection.execute(select(PARKED.c.part).where(PARKED.c.done.is_(False)).limit(1)).first() is not None
 
 
 def parked_next(connection: Connection, sender: AuthorityId, sequence: int) -> Sequence[Parked]:

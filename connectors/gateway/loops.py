@@ -5,23 +5,23 @@
     national system ─▶ hand-ins ─▶ files to the object store ─▶ sealing ─▶ publish ─▶ outbox.<me>
     national system ◀─ results  ◀─ hand over ◀────────────────── receive ◀────────── inbox.<me>
 
-An error of the family is told once and tried again later; anything else is a fault of ours and ends the process.
+Each loop works as soon as something wakes it, in batches of what waits, and looks again from time to time, since whoever
+wakes it may have been killed. An error of the family is told once and tried again later; anything else is a fault of ours and ends the process.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from connectors.gateway.drafts import KeptDraft, StoredObject
-from connectors.gateway.handover import HandOver, Ready, tell
-from connectors.gateway.inbox import IncomingMessage
+from connectors.gateway.handover import HandOver, Ready, deliver, tell
 from connectors.gateway.objects import ObjectStore
 from connectors.gateway.receiving import Receiver
-from connectors.gateway.sending import Sender
+from connectors.gateway.sending import Parcel, Sender
 from connectors.ports import Correspondent, HandIn, NationalSystem, Problem, Unusable
 from connectors.seal.attachments import encrypt_stream, object_name
 from connectors.seal.content import ATTACHMENT_KEY_BYTES
@@ -35,7 +35,9 @@ from hub.ports import Bus, Chance, Clock, Writer
 
 SCAN_SECONDS: Final = 1.0  # the rescan of the national system is the truth
 TICK_SECONDS: Final = 1.0  # how often what waits for a time is looked at
+TICK_MS: Final = 1_000
 RETRY_SECONDS: Final = 2.0
+HAND_INS_AT_ONCE: Final = 64
 FETCH_WAIT_MS: Final = 500
 FETCH_RECORDS_MAX: Final = 200
 
@@ -64,21 +66,28 @@ class Gateway:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._stopping = asyncio.Event()
+        self._to_scan = asyncio.Event()  # the national system says that something waits
         self._to_send = asyncio.Event()  # something may be sealed or published
         self._to_hand_over = asyncio.Event()
         self._to_tell = asyncio.Event()
         self._told: dict[str, str] = {}
+        self._listed: set[str] = set()  # by the last scan
+        self._sealed: list[Parcel] = []  # to be published now
+        self._looked_ms = 0  # when for bytes that wait for their receipt too long
+        self._again_seconds = TICK_SECONDS  # when receipts that wait for company are due
 
     def stop(self) -> None:
         """Ask for a clean stop: running steps end, nothing new begins."""
         self._stopping.set()
-        for event in (self._to_send, self._to_hand_over, self._to_tell):
-            event.set()
+        self._to_scan.set()
+        self._wake()
 
     async def run(self) -> None:
         """All loops, until ``stop``. Raises what is no error of the family, as an ``ExceptionGroup``."""
+        loop = asyncio.get_running_loop()
+        self._parts.system.watch(lambda: _set_soon(loop, self._to_scan))
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._repeat(self.scan, None, self._parts.scan_seconds), name="hand-ins")
+            group.create_task(self._repeat(self.scan, self._to_scan, self._parts.scan_seconds), name="hand-ins")
             group.create_task(self._receive_for_ever(), name="receive")
             group.create_task(self._repeat(self.hand_over, self._to_hand_over, TICK_SECONDS), name="hand-over")
             group.create_task(self._repeat(self.tell, self._to_tell, TICK_SECONDS), name="results")
@@ -87,13 +96,15 @@ class Gateway:
             await self._stopping.wait()
             trust.cancel()
 
-    async def _repeat(self, work: Callable[[], Awaitable[None]], wake: asyncio.Event | None, seconds: float) -> None:
+    async def _repeat(self, work: Callable[[], Awaitable[bool]], wake: asyncio.Event, seconds: float) -> None:
+        """Work while there is more of it, then when woken."""
         while not self._stopping.is_set():
+            wake.clear()
+            more = False
             with self._told_once(work.__name__):
-                await work()
-            await _wait(wake or self._stopping, seconds)
-            if wake is not None:
-                wake.clear()
+                more = await work()
+            if not more:
+                await _wait(wake, seconds)
 
     @contextlib.contextmanager
     def _told_once(self, subject: str) -> Iterator[None]:
@@ -112,20 +123,21 @@ class Gateway:
 
     # --- out ------------------------------------------------------------------------------------
 
-    async def scan(self) -> None:
-        """Take in what the national system hands in, and upload its files."""
+    async def scan(self) -> bool:
+        """Take in what the national system hands in, and upload its files. True when there may be more."""
         parts = self._parts
-        first: ComityError | None = None
-        for each in await asyncio.to_thread(parts.system.outgoing):
-            if self._stopping.is_set():
-                return
+        found = await asyncio.to_thread(parts.system.outgoing)
+        before, self._listed = self._listed, {each.key for each in found}
+        hand_ins = [each for each in found if isinstance(each, HandIn)]
+        for each in found:
             if isinstance(each, Unusable):
                 await self._reject(each.key, each.code, each.sentence)
-                continue
+        first: ComityError | None = None
+        for start in range(0, len(hand_ins), HAND_INS_AT_ONCE):
+            if self._stopping.is_set():
+                return False
             try:
-                await self._take(each)
-            except UsageError as error:
-                await self._reject(each.key, error.code, error.sentence)
+                await self._take(hand_ins[start : start + HAND_INS_AT_ONCE])
             except ComityError as error:  # the object store is away: a hand-in without files need not wait for it
                 first = first or error
         for message in parts.sender.lost_drafts(parts.system.waits):
@@ -133,23 +145,40 @@ class Gateway:
             self._to_tell.set()
         if first is not None:
             raise first
+        return not self._listed <= before  # what stays listed is no reason to look again at once
 
-    async def _take(self, hand_in: HandIn) -> None:
+    async def _take(self, hand_ins: Sequence[HandIn]) -> None:
+        """Keep hand-ins, and those without files are done. Raises the first error of an object store, after all."""
         parts = self._parts
-        draft = parts.sender.take(hand_in, now_ms=parts.clock.now_ms())
-        if draft is not None:
-            try:
-                objects = [
-                    await asyncio.to_thread(self._upload, hand_in, draft, n + 1) for n in range(len(draft.files))
-                ]
-            except UsageError as error:
-                parts.sender.unusable(draft, error.code, error.sentence)
-                self._to_tell.set()
-                await asyncio.to_thread(parts.system.taken, hand_in.key)
-                return
+        outcomes = parts.sender.take(hand_ins, now_ms=parts.clock.now_ms())
+        pairs = list(zip(hand_ins, outcomes, strict=True))
+        whole = [hand_in.key for hand_in, outcome in pairs if outcome is None]
+        if whole:
+            await asyncio.to_thread(_all_taken, parts.system, whole)
+            self._to_send.set()
+        first: ComityError | None = None
+        for hand_in, outcome in pairs:
+            if isinstance(outcome, UsageError):
+                await self._reject(hand_in.key, outcome.code, outcome.sentence)
+            elif outcome is not None and not self._stopping.is_set():
+                try:
+                    await self._take_files(hand_in, outcome)
+                except ComityError as error:
+                    first = first or error
+        if first is not None:
+            raise first
+
+    async def _take_files(self, hand_in: HandIn, draft: KeptDraft) -> None:
+        parts = self._parts
+        try:
+            objects = [await asyncio.to_thread(self._upload, hand_in, draft, n + 1) for n in range(len(draft.files))]
+        except UsageError as error:
+            parts.sender.unusable(draft, error.code, error.sentence)
+            self._to_tell.set()
+        else:
             parts.sender.uploaded(replace(draft, objects=tuple(objects)))
+            self._to_send.set()
         await asyncio.to_thread(parts.system.taken, hand_in.key)
-        self._to_send.set()
 
     def _upload(self, hand_in: HandIn, draft: KeptDraft, number: int) -> StoredObject:
         parts, file = self._parts, draft.files[number - 1]
@@ -169,6 +198,7 @@ class Gateway:
     async def _send_for_ever(self) -> None:
         writer: Writer | None = None
         while not self._stopping.is_set():
+            self._to_send.clear()
             try:
                 self.seal()
                 writer = writer or await self._parts.bus.writer()
@@ -180,23 +210,28 @@ class Gateway:
                 await _close(writer)
                 writer = None
                 await _wait(self._stopping, RETRY_SECONDS)
-            await _wait(self._to_send, TICK_SECONDS)
-            self._to_send.clear()
+            await _wait(self._to_send, self._again_seconds)
         await _close(writer)
 
     def seal(self) -> None:
-        """Seal what may be sealed, receipts first."""
+        """Seal what may be sealed, up to a batch, for ``publish``."""
         parts = self._parts
-        alerts = parts.sender.seal_waiting(parts.follower.view, parts.follower.statements, now_ms=parts.clock.now_ms())
-        for alert in alerts:
+        batch = parts.sender.seal_waiting(parts.follower.view, parts.follower.statements, now_ms=parts.clock.now_ms())
+        self._sealed += batch.parcels
+        self._again_seconds = TICK_SECONDS if batch.again_in_ms is None else min(TICK_SECONDS, batch.again_in_ms / 1000)
+        for alert in batch.alerts:
             self._alert_once(f"seal {alert.subject}", alert)
-        if not alerts:
+        if not batch.alerts:
             self._told = {subject: code for subject, code in self._told.items() if not subject.startswith("seal ")}
         self._to_tell.set()
 
     async def publish(self, writer: Writer) -> bool:
-        """Publish sealed bytes that wait, or wait again; False when there were none."""
-        parcels = self._parts.sender.to_publish(now_ms=self._parts.clock.now_ms())
+        """Publish what was sealed, and from time to time what waits for its receipt too long; False when nothing did."""
+        now_ms = self._parts.clock.now_ms()
+        parcels, self._sealed = self._sealed, []
+        if not parcels or now_ms - self._looked_ms >= TICK_MS:
+            self._looked_ms = now_ms
+            parcels = [*self._parts.sender.to_publish(now_ms=now_ms), *parcels]
         if parcels:
             positions = await writer.send([parcel.record for parcel in parcels])
             self._parts.sender.published(
@@ -222,79 +257,92 @@ class Gateway:
             while not self._stopping.is_set():
                 records = await reader.fetch(wait_ms=FETCH_WAIT_MS, records_max=FETCH_RECORDS_MAX)
                 self._told.pop("receive", None)
-                for record in records:
-                    await self._take_record(record)
-                    if self._stopping.is_set():
-                        return
+                while records and not self._stopping.is_set():
+                    records = records[await self._take_records(records) :]
         finally:
             with contextlib.suppress(ComityError):
                 await reader.close()
 
-    async def _take_record(self, record: Record) -> None:
+    async def _take_records(self, records: Sequence[Record]) -> int:
+        """Store what can be stored; how many that were. Waits when the first of them has to wait for a trust list."""
         parts = self._parts
-        while not self._stopping.is_set():
-            try:
-                alerts = parts.receiver.take(record, parts.follower.view, now_ms=parts.clock.now_ms())
-            except Held as held:
-                self._alert_once("trust", Alert(held.code, parts.me, held.sentence))
-                await _wait(self._stopping, RETRY_SECONDS)
-                continue
-            self._told.pop("trust", None)
-            for alert in alerts:
-                parts.alert(alert)
-            self._wake()
-            return
+        try:
+            taken = parts.receiver.take(records, parts.follower.view, now_ms=parts.clock.now_ms())
+        except Held as held:
+            self._alert_once("trust", Alert(held.code, parts.me, held.sentence))
+            await _wait(self._stopping, RETRY_SECONDS)
+            return 0
+        self._told.pop("trust", None)
+        for alert in taken.alerts:
+            parts.alert(alert)
+        self._wake()
+        return taken.count
 
     def _wake(self) -> None:
         for event in (self._to_send, self._to_hand_over, self._to_tell):
             event.set()
 
-    async def hand_over(self) -> None:
-        """Hand stored messages over, in each pair's order; a pair whose store does not answer holds up nobody else."""
-        waiting_pairs: set[AuthorityId] = set()
-        first: ComityError | None = None
-        for message in self._parts.handover.waiting():
-            if self._stopping.is_set() or message.sender in waiting_pairs:
+    async def hand_over(self) -> bool:
+        """Hand stored messages over, in each pair's order; a pair whose store does not answer holds up nobody else.
+
+        True when there may be more.
+        """
+        held_up: set[AuthorityId] = set()
+        errors: list[ComityError] = []
+        batch: list[Ready] = []
+        waiting = self._parts.handover.waiting()
+        for message in waiting:
+            if self._stopping.is_set() or message.sender in held_up:
                 continue
             try:
-                moved = await self._hand_over_one(message)
+                ready = self._parts.handover.prepare(message)
             except ComityError as error:
-                first = first or error
-                moved = False
-            if not moved:
-                waiting_pairs.add(message.sender)
-        if first is not None:
-            raise first
+                errors.append(error)
+                held_up.add(message.sender)
+                continue
+            if ready.has_files:  # alone, for it may take long
+                await self._hand_over(batch, held_up, errors)
+                batch = []
+                if message.sender not in held_up:
+                    await self._hand_over([ready], held_up, errors)
+            else:
+                batch.append(ready)
+        await self._hand_over(batch, held_up, errors)
+        if errors:
+            raise errors[0]
+        return bool(waiting) and not held_up
 
-    async def _hand_over_one(self, message: IncomingMessage) -> bool:
-        handover, system = self._parts.handover, self._parts.system
-        ready: Ready = handover.prepare(message)
-        try:
-            await asyncio.to_thread(system.deliver, ready.delivery, ready.content)
-        except Refused as error:
-            self._parts.alert(Alert(error.code, message.id, "A message's files do not verify."))
-            moved = handover.failed(message, ready.manifest, error)
-        else:
-            handover.done(ready)
-            moved = True
+    async def _hand_over(self, batch: Sequence[Ready], held_up: set[AuthorityId], errors: list[ComityError]) -> None:
+        if not batch:
+            return
+        handover = self._parts.handover
+        outcomes = await asyncio.to_thread(deliver, self._parts.system, batch)
+        handover.done([ready for ready, outcome in zip(batch, outcomes, strict=True) if outcome is None])
+        for ready, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, Refused):
+                self._parts.alert(Alert(outcome.code, ready.message.id, "A message's files do not verify."))
+                moved = handover.failed(ready, outcome)
+            else:
+                moved = outcome is None
+                errors += [] if outcome is None else [outcome]
+            if not moved:
+                held_up.add(ready.message.sender)
         self._to_send.set()
         self._to_tell.set()
-        return moved
 
-    async def tell(self) -> None:
-        """Tell the national system every result; one that it cannot take holds up nothing but itself."""
-        first: ComityError | None = None
-        for result in self._parts.handover.untold():
-            if self._stopping.is_set():
-                return
-            try:
-                await asyncio.to_thread(tell, self._parts.system, self._parts.handover.news(result))
-            except ComityError as error:
-                first = first or error
-            else:
-                self._parts.handover.told(result)
-        if first is not None:
-            raise first
+    async def tell(self) -> bool:
+        """Tell the national system every result; one that it cannot take holds up nothing but itself.
+
+        True when there may be more.
+        """
+        news = self._parts.handover.untold()
+        if not news:
+            return False
+        told, error = await asyncio.to_thread(tell, self._parts.system, news)
+        self._parts.handover.told(told)
+        if error is not None:
+            raise error
+        return True
 
     # --- trust ----------------------------------------------------------------------------------
 
@@ -323,6 +371,17 @@ class Gateway:
             for each in known
             if each.id != self._parts.me
         ]
+
+
+def _all_taken(system: NationalSystem, keys: Sequence[str]) -> None:
+    for key in keys:
+        system.taken(key)
+
+
+def _set_soon(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    """Set it, from any thread; nothing once the loop has ended."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(event.set)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -6,14 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from connectors.gateway.tables import RECEIPTS, RESULTS
+from connectors.gateway.tables import EVIDENCE, RESULTS
 from connectors.ports import Evidence, Step
-from hub.core.ids import AuthorityId, Digest, MessageId, ThreadId
-from hub.core.limits import RECEIPTS_PER_MANIFEST_MAX
-from hub.core.manifest import ReceiptLevel, ReceiptReference
+from hub.core.ids import Digest, MessageId, sha256
 
 Facts = Mapping[str, str | int | None]
 
@@ -22,11 +20,10 @@ PROBLEM = "problem"
 NOTICE = "notice"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One thing to tell. ``facts`` hold codes, ids and times; the hand-in's name is in the message's draft."""
+    """One thing to tell, once for each ``name``. ``facts`` hold codes, ids and times, never content."""
 
-    n: int
     name: str
     kind: str
     message: MessageId | None
@@ -34,119 +31,80 @@ class Result:
     evidence: Evidence | None
 
 
-def _add(
-    connection: Connection,
-    name: str,
-    *,
-    kind: str,
-    message: MessageId | None,
-    facts: Facts,
-    evidence: Evidence | None,
-) -> None:
-    row = {
-        "name": name,
-        "kind": kind,
-        "message": message,
-        "facts": json.dumps(dict(facts)),
-        "evidence_kind": None if evidence is None else evidence.kind,
-        "evidence": None if evidence is None else evidence.text.encode(),
-        "told": False,
-    }
-    connection.execute(upsert(RESULTS).values(row).on_conflict_do_nothing())
-
-
-def add_step(
-    connection: Connection,
-    message: MessageId,
-    step: Step,
-    *,
-    time_ms: int,
-    evidence: Evidence,
-    by: MessageId | None = None,
-) -> None:
+def step(message: MessageId, reached: Step, *, time_ms: int, evidence: Evidence, by: MessageId | None = None) -> Result:
     """A level was reached; the first proof of a level is the one that is told."""
-    facts: Facts = {"step": step.value, "time_ms": time_ms, "by": by}
-    _add(connection, f"{message}.{step.value}", kind=STEP, message=message, facts=facts, evidence=evidence)
+    facts: Facts = {"step": reached.value, "time_ms": time_ms, "by": by}
+    return Result(name=f"{message}.{reached.value}", kind=STEP, message=message, facts=facts, evidence=evidence)
 
 
-def add_problem(
-    connection: Connection, message: MessageId, *, code: str, sentence: str, evidence: Evidence | None
-) -> None:
+def problem(message: MessageId, *, code: str, sentence: str, evidence: Evidence | None) -> Result:
     """A message has failed."""
     facts: Facts = {"code": code, "sentence": sentence}
-    _add(connection, f"{message}.problem.{code}", kind=PROBLEM, message=message, facts=facts, evidence=evidence)
+    return Result(name=f"{message}.problem.{code}", kind=PROBLEM, message=message, facts=facts, evidence=evidence)
 
 
-def add_notice(connection: Connection, notice: str, kind: str, facts: Facts, evidence: Evidence) -> None:
-    """The hub said something on its own; ``notice`` is its derived id."""
-    shown: Facts = {"id": notice, "kind": kind, **facts}
-    _add(connection, f"notice.{notice}", kind=NOTICE, message=None, facts=shown, evidence=evidence)
+def notice(notice_id: str, kind: str, facts: Facts, evidence: Evidence) -> Result:
+    """The hub said something on its own; ``notice_id`` is its derived id."""
+    shown: Facts = {"id": notice_id, "kind": kind, **facts}
+    return Result(name=f"notice.{notice_id}", kind=NOTICE, message=None, facts=shown, evidence=evidence)
 
 
-def untold(connection: Connection, *, count_max: int) -> Sequence[Result]:
-    """What is still to be told, oldest first."""
-    rows = connection.execute(select(RESULTS).where(RESULTS.c.told.is_(False)).order_by(RESULTS.c.n).limit(count_max))
+def add(connection: Connection, results: Sequence[Result]) -> None:
+    """Keep what is to be told, each name once."""
+    if not results:
+        return
+    proofs = _add_evidence(connection, [each.evidence for each in results if each.evidence is not None])
+    rows = [
+        {
+            "name": each.name,
+            "kind": each.kind,
+            "message": each.message,
+            "facts": json.dumps(dict(each.facts)),
+            "evidence": None if each.evidence is None else proofs[each.evidence],
+            "told": False,
+        }
+        for each in results
+    ]
+    connection.execute(upsert(RESULTS).on_conflict_do_nothing(), rows)
+
+
+def _add_evidence(connection: Connection, proofs: Sequence[Evidence]) -> Mapping[Evidence, Digest]:
+    ids: dict[Evidence, Digest] = {}
+    rows = []
+    for each in proofs:
+        if each not in ids:
+            data = each.text.encode()
+            ids[each] = sha256(data)
+            rows.append({"id": ids[each], "kind": each.kind, "bytes": data})
+    if rows:
+        connection.execute(upsert(EVIDENCE).on_conflict_do_nothing(), rows)
+    return ids
+
+
+def untold(connection: Connection, *, count_max: int) -> Sequence[tuple[int, Result]]:
+    """What is still to be told with its number, oldest first."""
+    statement = select(RESULTS).where(RESULTS.c.told.is_(False)).order_by(RESULTS.c.n).limit(count_max)
+    rows = connection.execute(statement).all()
+    wanted = {row.evidence for row in rows if row.evidence is not None}
+    found = connection.execute(select(EVIDENCE).where(EVIDENCE.c.id.in_(wanted))).all() if wanted else ()
+    proofs = {row.id: Evidence(row.kind, row.bytes.decode()) for row in found}
     return [
-        Result(
+        (
             row.n,
-            row.name,
-            row.kind,
-            row.message,
-            json.loads(row.facts),
-            None if row.evidence_kind is None else Evidence(row.evidence_kind, row.evidence.decode()),
+            Result(
+                name=row.name,
+                kind=row.kind,
+                message=row.message,
+                facts=json.loads(row.facts),
+                evidence=None if row.evidence is None else proofs[row.evidence],
+            ),
         )
         for row in rows
     ]
 
 
-def told(connection: Connection, result: Result) -> None:
-    """The national system has it."""
-    connection.execute(update(RESULTS).where(RESULTS.c.n == result.n).values(told=True))
-
-
-def owe_receipt(
-    connection: Connection,
-    peer: AuthorityId,
-    message: MessageId,
-    thread: ThreadId,
-    level: ReceiptLevel,
-    *,
-    proof: Digest | None = None,
-    why: str | None = None,
-) -> None:
-    """Queue a receipt to ``peer`` about its message; each level is said once."""
-    row = {
-        "peer": peer,
-        "message": message,
-        "thread": thread,
-        "level": level.value,
-        "proof": proof,
-        "why": why,
-    }
-    connection.execute(upsert(RECEIPTS).values(row).on_conflict_do_nothing())
-
-
-def owed_peers(connection: Connection) -> Sequence[AuthorityId]:
-    """To whom receipts are owed."""
-    statement = select(RECEIPTS.c.peer).where(RECEIPTS.c.list.is_(None)).distinct().order_by(RECEIPTS.c.peer)
-    return [AuthorityId(peer) for peer in connection.execute(statement).scalars()]
-
-
-def take_owed(connection: Connection, peer: AuthorityId, receipt_list: MessageId) -> tuple[ReceiptReference, ...]:
-    """The oldest owed receipts to ``peer``, at most one list full, now carried by ``receipt_list``."""
-    rows = connection.execute(
-        select(RECEIPTS)
-        .where(RECEIPTS.c.peer == peer, RECEIPTS.c.list.is_(None))
-        .order_by(RECEIPTS.c.n)
-        .limit(RECEIPTS_PER_MANIFEST_MAX)
-    ).all()
-    connection.execute(update(RECEIPTS).where(RECEIPTS.c.n.in_([row.n for row in rows])).values(list=receipt_list))
-    return tuple(
-        ReceiptReference(ReceiptLevel(row.level), MessageId(row.message), ThreadId(row.thread), row.proof, row.why)
-        for row in rows
-    )
-
-
-def owe_again(connection: Connection, receipt_list: MessageId) -> None:
-    """The list failed after it used up its number: its receipts go into a new one."""
-    connection.execute(update(RECEIPTS).where(RECEIPTS.c.list == receipt_list).values(list=None))
+def told(connection: Connection, numbers: Sequence[int]) -> None:
+    """The national system has these."""
+    if numbers:
+        statement = update(RESULTS).where(RESULTS.c.n == bindparam("number")).values(told=True)
+        connection.execute(statement, [{"number": number} for number in numbers])

@@ -1,49 +1,39 @@
-"""Messages of ours, from the hand-in to the hub's receipt: decisions of ``outgoing`` on the rows of ``outbox``.
+"""Messages of ours, from the hand-in to the log: decisions of ``outgoing`` on the rows of ``outbox``.
 
-No broker here: ``loops`` publishes what ``to_publish`` gives and reports where it lies. Every method is one durable
-transaction, so that a crash between any two leaves work that the next start finds.
+No broker here: ``loops`` publishes what ``seal_waiting`` and ``to_publish`` give and reports where it lies. Every
+method is one durable transaction, so that a crash between any two leaves work that the next start finds; each takes as
+much as waits, up to a batch, since a transaction's flush to the disk costs more than what it writes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import Connection
 
 from connectors.casework.documents import check_carried
-from connectors.gateway import outbox, results
+from connectors.gateway import copies, outbox, owed
 from connectors.gateway.drafts import UUID_RANDOM_BYTES, KeptDraft, keep
-from connectors.gateway.outgoing import (
-    RESEND_MS_MIN,
-    Judgement,
-    Verdict,
-    confirmed,
-    judge,
-    may_seal,
-    resend_after_ms,
-    restarted,
-    sealed,
-    stalled,
-)
+from connectors.gateway.outgoing import RESEND_MS_MIN, PairState, may_seal, resend_after_ms, sealed
 from connectors.gateway.sealing import Sealer
+from connectors.gateway.settling import fail, settled_meanwhile
 from connectors.gateway.store import Store
-from connectors.ports import Evidence, HandIn, Step
+from connectors.ports import HandIn
+from connectors.seal.sealing import Sealed
 from hub.core.authority import TrustList, TrustView
 from hub.core.effects import Alert
 from hub.core.ids import AuthorityId, Digest, KeyId, MessageId, ThreadId, uuid7
-from hub.core.limits import BATCH_BYTES_MAX
-from hub.core.manifest import MessageType
-from hub.core.receipts import ReceiptClaim
+from hub.core.limits import BATCH_BYTES_MAX, RECEIPTS_PER_MANIFEST_MAX
 from hub.core.records import JWS_HEADER, Outgoing
-from hub.core.refusals import REASONS
 from hub.core.topics import outbox as outbox_topic
 from hub.envelope.trust import KeyStatement
-from hub.errors import Held, Refused, UsageError, VerificationFailed
+from hub.errors import Conflict, Held, Refused, UsageError, VerificationFailed
 from hub.ports import Chance
 
-PUBLISH_COUNT_MAX = 64  # records of one send
-HUB_RECEIPT = "hub-receipt"
+SEAL_COUNT_MAX: Final = 48  # of one batch: they take 0.1 s, in which nothing else is done
+PUBLISH_COUNT_MAX: Final = 64  # records of one send
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,39 +41,94 @@ class Parcel:
     """Bytes to publish, and whose they are."""
 
     message: MessageId
+    recipient: AuthorityId
     digest: Digest
     record: Outgoing
 
 
-class Sender:
-    """The sending half of a gateway."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What was sealed, to be published in this order; alerts say what has to wait and why.
 
-    def __init__(self, store: Store, *, me: AuthorityId, sealer: Sealer, chance: Chance) -> None:
+    ``again_in_ms``: when receipts that wait for company are due; None when none wait.
+    """
+
+    parcels: Sequence[Parcel]
+    alerts: Sequence[Alert]
+    again_in_ms: int | None = None
+
+
+Taken = KeptDraft | UsageError | None
+"""What became of a hand-in: a draft whose files are still to be uploaded, an error, or None: all is well."""
+
+
+class Sender:
+    """The sending half of a gateway.
+
+    ``receipts_wait_ms``: how long receipts may wait for others to the same peer, since a list of 32 costs as much as a
+    list of one. A full list, and one that a reply has to follow, does not wait.
+    """
+
+    def __init__(
+        self, store: Store, *, me: AuthorityId, sealer: Sealer, chance: Chance, receipts_wait_ms: int = 0
+    ) -> None:
         self._store = store
         self._me = me
         self._sealer = sealer
         self._chance = chance
+        self._receipts_wait_ms = receipts_wait_ms
+        self._owed_since: dict[AuthorityId, int] = {}
 
     # --- the hand-in ----------------------------------------------------------------------------
 
-    def take(self, hand_in: HandIn, *, now_ms: int) -> KeptDraft | None:
-        """Keep a hand-in; its draft if files are still to be uploaded, else None.
+    def take(self, hand_ins: Sequence[HandIn], *, now_ms: int) -> Sequence[Taken]:
+        """Keep hand-ins; what became of each.
 
-        Raises ``UsageError``: ``recipient-self``, ``reply-unknown`` when it answers a message that we do not have, and
+        Errors: ``UsageError``: ``recipient-self``, ``reply-unknown`` when it answers a message that we do not have, and
         as ``connectors.casework.documents.check_carried``; ``Conflict``: ``hand-in-conflict``, ``id-used``.
         """
+        taken: list[Taken] = []
+        new: dict[MessageId, tuple[KeptDraft, Digest]] = {}
+        with self._store.transaction() as connection:
+            known = outbox.known_hand_ins(connection, self._store.vault, hand_ins)
+            used = outbox.used_ids(connection, [hand_in.key for hand_in in hand_ins])  # a key may become the id
+            kept: dict[str, tuple[KeptDraft, Digest]] = {}
+            for hand_in in hand_ins:
+                try:
+                    self._check(hand_in)
+                    before = known.get(hand_in.key) or kept.get(hand_in.key)
+                    if before is not None:
+                        _check_same(hand_in, before[1])
+                        taken.append(self._unfinished(connection, known.get(hand_in.key)))
+                        continue
+                    draft = self._new(connection, hand_in, now_ms)
+                    if draft.id in new or draft.id in used:
+                        raise Conflict(
+                            "id-used", "A message of this id was sent before; use a new name for the hand-in."
+                        )
+                except UsageError as error:
+                    taken.append(error)
+                else:
+                    new[draft.id] = kept[hand_in.key] = draft, hand_in.digest
+                    taken.append(draft if draft.files else None)
+            outbox.add_drafts(connection, self._store.vault, list(new.values()))
+        return taken
+
+    def _check(self, hand_in: HandIn) -> None:
         if hand_in.recipient == self._me:
             raise UsageError("recipient-self", "The message is addressed to its own sender.")
         check_carried(hand_in.document, hand_in.type)
-        with self._store.transaction() as connection:
-            vault = self._store.vault
-            known = outbox.known_hand_in(connection, vault, hand_in.key, hand_in.digest)
-            if known is None:
-                thread = self._answered_thread(connection, hand_in)
-                draft = keep(hand_in, answered_thread=thread, now_ms=now_ms, chance=self._chance.bytes)
-                outbox.add_draft(connection, vault, draft, hand_in.digest)
-                return draft if draft.files else None
-            return outbox.read_draft(connection, vault, known.id) if known.state == "draft" else None
+
+    def _unfinished(
+        self, connection: Connection, known: tuple[outbox.OutgoingMessage, Digest] | None
+    ) -> KeptDraft | None:
+        if known is None or known[0].state != "draft":
+            return None
+        return outbox.read_draft(connection, self._store.vault, known[0].id)
+
+    def _new(self, connection: Connection, hand_in: HandIn, now_ms: int) -> KeptDraft:
+        thread = self._answered_thread(connection, hand_in)
+        return keep(hand_in, answered_thread=thread, now_ms=now_ms, chance=self._chance.bytes)
 
     def _answered_thread(self, connection: Connection, hand_in: HandIn) -> ThreadId | None:
         if hand_in.in_reply_to is None:
@@ -106,13 +151,15 @@ class Sender:
         """Drafts whose files were never uploaded and whose hand-in is not there any more: they fail now."""
         lost: list[MessageId] = []
         with self._store.transaction() as connection:
-            for message in outbox.drafts(connection):
-                if not still_there(outbox.read_draft(connection, self._store.vault, message.id).key):
+            drafts = outbox.drafts(connection)
+            names = outbox.names(connection, self._store.vault, [each.id for each in drafts]) if drafts else {}
+            for message in drafts:
+                if not still_there(names[message.id]):
                     lost.append(message.id)
                     sentence = (
                         "The hand-in was taken away before its files were read; hand it in again, under a new name."
                     )
-                    self._fail(connection, message, "hand-in-vanished", sentence, None)
+                    fail(connection, message, "hand-in-vanished", sentence, None)
         return lost
 
     def unusable(self, draft: KeptDraft, code: str, sentence: str) -> None:
@@ -120,75 +167,102 @@ class Sender:
         with self._store.transaction() as connection:
             message = outbox.find(connection, draft.id)
             if message is not None and message.state == "draft":
-                self._fail(connection, message, code, sentence, None)
+                fail(connection, message, code, sentence, None)
 
     # --- sealing --------------------------------------------------------------------------------
 
-    def seal_waiting(self, view: TrustView, statements: Mapping[KeyId, KeyStatement], *, now_ms: int) -> list[Alert]:
-        """Seal all that may be sealed now. Receipts that are owed to a recipient go before anything else to it.
+    def seal_waiting(self, view: TrustView, statements: Mapping[KeyId, KeyStatement], *, now_ms: int) -> Batch:
+        """Seal what may be sealed now, up to a batch. Receipts that a message has to follow go before it.
 
-        Each message takes its number, is sealed and stored in one transaction. Alerts say what has to wait and why.
+        The messages take their numbers, are sealed and stored, and their publishing is noted, in one transaction.
         """
         try:
             trust = view.fresh(now_ms)
         except Held as error:
-            return [Alert(error.code, self._me, error.sentence)]
+            return Batch(parcels=(), alerts=[Alert(error.code, self._me, error.sentence)])
         alerts: list[Alert] = []
+        done: list[Sealed] = []
         with self._store.transaction() as connection:
-            for peer in results.owed_peers(connection):
-                self._list_receipts(connection, peer, now_ms)
+            again_in_ms = self._list_receipts(connection, now_ms)
             recipients = outbox.ready_recipients(connection)
-        for recipient in recipients:
-            try:
-                while self._seal_next(recipient, statements, trust, now_ms=now_ms):
-                    pass
-            except (UsageError, Refused, VerificationFailed) as error:
-                alerts.append(Alert(error.code, recipient, error.sentence))
-        return alerts
+            if recipients:
+                pairs = copies.read_pairs(connection, recipients)
+                lowest = outbox.lowest_in_flight(connection, recipients)
+                for recipient in recipients:
+                    work = _Work(recipient, pairs[recipient], lowest.get(recipient), SEAL_COUNT_MAX - len(done))
+                    alerts += self._seal(connection, work, statements, trust, now_ms=now_ms)
+                    done += work.done
+                    pairs[recipient] = work.pair
+                outbox.store_sealed(connection, done, now_ms=now_ms)
+                changed = {each.manifest.recipient for each in done}
+                copies.write_pairs(connection, {recipient: pairs[recipient] for recipient in changed})
+        return Batch(parcels=[self._parcel(each) for each in done], alerts=alerts, again_in_ms=again_in_ms)
 
-    def _list_receipts(self, connection: Connection, peer: AuthorityId, now_ms: int) -> None:
-        message = uuid7(now_ms, self._chance.bytes(UUID_RANDOM_BYTES))
-        references = results.take_owed(connection, peer, message)
-        if references:
-            outbox.add_receipt_list(connection, self._store.vault, message, peer, references)
-
-    def _seal_next(
+    def _seal(
         self,
-        recipient: AuthorityId,
+        connection: Connection,
+        work: _Work,
         statements: Mapping[KeyId, KeyStatement],
         trust: TrustList,
         *,
         now_ms: int,
-    ) -> bool:
-        with self._store.transaction() as connection:
-            message = outbox.next_ready(connection, recipient)
-            pair = outbox.read_pair(connection, recipient)
-            flight = outbox.in_flight(connection, recipient)
-            lowest = min((each.sequence for each in flight if each.sequence is not None), default=None)
-            if message is None or not may_seal(pair, lowest_in_flight=lowest):
-                return False
+    ) -> list[Alert]:
+        """Seal the next messages of one pair. An alert says why the rest of it waits."""
+        if work.count_max == 0 or not may_seal(work.pair, lowest_in_flight=work.lowest):
+            return []
+        waiting = outbox.next_ready(connection, self._store.vault, work.recipient, count_max=work.count_max)
+        for message, draft in waiting:
+            if not may_seal(work.pair, lowest_in_flight=work.lowest):
+                break
             try:
-                if message.type is MessageType.RECEIPT:
-                    references = outbox.receipt_references(connection, message.id)
+                if draft is None:
                     done = self._sealer.receipts(
-                        message.id, recipient, references, chain=pair.next, trust=trust, now_ms=now_ms
+                        message.id,
+                        work.recipient,
+                        owed.references(connection, message.id),
+                        chain=work.pair.next,
+                        trust=trust,
+                        now_ms=now_ms,
                     )
                 else:
-                    draft = outbox.read_draft(connection, self._store.vault, message.id)
-                    done = self._sealer.message(draft, statements, chain=pair.next, trust=trust, now_ms=now_ms)
-            except UsageError as error:
-                if error.code not in self._sealer.final_codes:
-                    raise
-                self._fail(connection, message, error.code, error.sentence, None)
-                return True
-            outbox.store_sealed(connection, done)
-            outbox.write_pair(connection, recipient, sealed(pair, done.digest))
-        return True
+                    done = self._sealer.message(draft, statements, chain=work.pair.next, trust=trust, now_ms=now_ms)
+            except (UsageError, Refused, VerificationFailed) as error:
+                if not isinstance(error, UsageError) or error.code not in self._sealer.final_codes:
+                    return [Alert(error.code, work.recipient, error.sentence)]
+                fail(connection, message, error.code, error.sentence, None)
+            else:
+                work.add(done)
+        return []
+
+    def _list_receipts(self, connection: Connection, now_ms: int) -> int | None:
+        """Make lists of what is due; in how many milliseconds more will be."""
+        counts = owed.counts(connection)
+        replying = outbox.replying_recipients(connection) if counts else set()
+        since = {peer: self._owed_since.get(peer, now_ms) for peer in counts}
+        for peer, count in counts.items():
+            due = peer in replying or now_ms - since[peer] >= self._receipts_wait_ms
+            full, rest = divmod(count, RECEIPTS_PER_MANIFEST_MAX)
+            for _ in range(full + (1 if due and rest else 0)):
+                message = uuid7(now_ms, self._chance.bytes(UUID_RANDOM_BYTES))
+                owed.take(connection, peer, message)
+                outbox.add_receipt_list(connection, message, peer)
+            if due or not rest:
+                del since[peer]
+        self._owed_since = since
+        return max(0, min(since.values()) + self._receipts_wait_ms - now_ms) if since else None
+
+    def _parcel(self, done: Sealed) -> Parcel:
+        manifest = done.manifest
+        record = self._record(manifest.record_key, done.jws, done.value)
+        return Parcel(manifest.id, manifest.recipient, done.digest, record)
+
+    def _record(self, key: str, jws: bytes, value: bytes) -> Outgoing:
+        return Outgoing(topic=outbox_topic(self._me), key=key.encode(), value=value, headers=((JWS_HEADER, jws),))
 
     # --- publishing -----------------------------------------------------------------------------
 
     def to_publish(self, *, now_ms: int) -> Sequence[Parcel]:
-        """What was never published, or waits for its receipt too long, in the pairs' order; the attempt is noted."""
+        """What waits for its receipt too long, in the pairs' order; the attempt is noted."""
         parcels: list[Parcel] = []
         size = 0
         with self._store.transaction() as connection:
@@ -199,123 +273,45 @@ class Sender:
                 size += len(each.jws) + len(each.value)
                 if len(parcels) == PUBLISH_COUNT_MAX or (parcels and size > BATCH_BYTES_MAX):
                     break
-                if each.tried_ms is None or now_ms - each.tried_ms >= resend_after_ms(each.attempts):
-                    record = Outgoing(
-                        topic=outbox_topic(self._me),
-                        key=each.record_key.encode(),
-                        value=each.value,
-                        headers=((JWS_HEADER, each.jws),),
-                    )
-                    parcels.append(Parcel(each.id, each.digest, record))
-            outbox.trying(connection, [parcel.message for parcel in parcels], now_ms)
+                if now_ms - each.tried_ms >= resend_after_ms(each.attempts):
+                    record = self._record(each.record_key, each.jws, each.value)
+                    parcels.append(Parcel(each.id, each.recipient, each.digest, record))
+            if parcels:
+                outbox.trying(connection, [parcel.message for parcel in parcels], now_ms)
         return parcels
 
     def published(self, parcels: Sequence[tuple[Parcel, int]]) -> None:
         """Where the copies lie: ``(parcel, offset)``. A receipt may have come before we learnt it."""
+        places = [copies.Place(parcel.message, parcel.digest, offset) for parcel, offset in parcels]
         with self._store.transaction() as connection:
-            for parcel, offset in parcels:
-                outbox.published(connection, parcel.message, parcel.digest, offset)
-            for message in dict.fromkeys(parcel.message for parcel, _ in parcels):
-                known = outbox.find(connection, message)
-                if known is not None and outbox.read_pair(connection, known.recipient).stalled:
-                    self._judge(connection, message)
-                    self._restart(connection, known.recipient)
+            copies.published(connection, places)
+            pairs = copies.read_pairs(connection, {parcel.recipient for parcel, _ in parcels})
+            for recipient, pair in pairs.items():
+                if pair.stalled:
+                    messages = [parcel.message for parcel, _ in parcels if parcel.recipient == recipient]
+                    settled_meanwhile(connection, recipient, messages)
 
-    # --- the hub's receipts ---------------------------------------------------------------------
 
-    def receipt(self, connection: Connection, claim: ReceiptClaim, cut: Callable[[], bytes]) -> list[Alert]:
-        """Take in a verified receipt of the hub, within the transaction that reads its bundle.
+class _Work:
+    """One pair's share of a batch."""
 
-        ``cut`` makes it stand alone: it costs milliseconds in a full bundle, so only what is told or refused is cut.
-        """
-        message = None if claim.jws is None else self._message_of(connection, claim.jws)
-        if message is None or claim.jws is None or claim.outbox.topic != outbox_topic(self._me):
-            return self._foreign(connection, claim, cut())
-        current = outbox.find(connection, message)
-        if current is None:
-            return self._foreign(connection, claim, cut())
-        outbox.settle_copy(
-            connection,
-            message,
-            claim.jws,
-            claim.outbox.offset,
-            code=claim.code,
-            counted=claim.counted,
-            evidence=None if claim.accepted else cut(),
+    def __init__(self, recipient: AuthorityId, pair: PairState, lowest: int | None, count_max: int) -> None:
+        self.recipient = recipient
+        self.pair = pair
+        self.lowest = lowest
+        self.count_max = count_max
+        self.done: list[Sealed] = []
+
+    def add(self, done: Sealed) -> None:
+        """One more was sealed."""
+        self.done.append(done)
+        self.pair = sealed(self.pair, done.digest)
+        if self.lowest is None:
+            self.lowest = self.pair.sequence
+
+
+def _check_same(hand_in: HandIn, digest: Digest) -> None:
+    if hand_in.digest != digest:
+        raise Conflict(
+            "hand-in-conflict", "A hand-in of this name was taken before, with other content; use a new name."
         )
-        pair = outbox.read_pair(connection, current.recipient)
-        if (claim.accepted or claim.counted) and current.digest == claim.jws and current.sequence is not None:
-            pair = confirmed(pair, current.sequence, claim.jws)
-        elif claim.expected is not None:
-            pair = confirmed(pair, claim.expected[0] - 1, claim.expected[1])
-        refused = not claim.accepted and not claim.counted
-        if refused and current.state == "sealed":
-            pair = stalled(pair)
-        outbox.write_pair(connection, current.recipient, pair)
-        if claim.accepted and current.state != "accepted" and current.type is not MessageType.RECEIPT:
-            proof = Evidence(HUB_RECEIPT, cut().decode())
-            results.add_step(connection, message, Step.ACCEPTED, time_ms=claim.outbox.time_ms, evidence=proof)
-        if current.state in {"sealed", "ready"}:
-            self._judge(connection, message, accepted_now=claim.accepted)
-        self._restart(connection, current.recipient)
-        return (
-            [] if claim.code is None else [Alert(claim.code, message, "The hub refused a copy of a message of ours.")]
-        )
-
-    def _message_of(self, connection: Connection, jws: Digest) -> MessageId | None:
-        message = outbox.find_sealed(connection, jws)
-        return outbox.owner_of_copy(connection, jws) if message is None else message.id
-
-    def _foreign(self, connection: Connection, claim: ReceiptClaim, evidence: bytes) -> list[Alert]:
-        # Somebody wrote to our outbox who holds our transport key, or the hub speaks of what never was.
-        facts = {"code": claim.code, "offset": claim.outbox.offset, "time_ms": claim.outbox.time_ms, "jws": claim.jws}
-        results.add_notice(connection, claim.id, "record-not-ours", facts, Evidence(HUB_RECEIPT, evidence.decode()))
-        return [Alert("record-not-ours", self._me, "The hub judged a record in our outbox that we did not publish.")]
-
-    def _judge(self, connection: Connection, message: MessageId, *, accepted_now: bool = False) -> None:
-        current = outbox.find(connection, message)
-        if current is None or current.state not in {"sealed", "ready"}:
-            return
-        if accepted_now:
-            outbox.set_state(connection, message, "accepted")
-            return
-        judgement = self._judgement(connection, current)
-        if judgement.verdict is Verdict.FAILED:
-            code = judgement.code or "unknown"
-            reason = REASONS.get(code)
-            sentence = f"The hub refused it: {reason.meaning}; {reason.remedy}." if reason else "The hub refused it."
-            evidence = outbox.refusal_evidence(connection, current.digest, code) if current.digest else None
-            proof = None if evidence is None else Evidence(HUB_RECEIPT, evidence.decode())
-            self._fail(connection, current, code, sentence, proof)
-
-    def _judgement(self, connection: Connection, message: outbox.OutgoingMessage) -> Judgement:
-        if message.digest is None or message.state != "sealed":
-            return Judgement(Verdict.WAIT)
-        copies = outbox.copies(connection, message.digest)
-        return judge(copies, seals=message.seals, last_attempt_known=message.known)
-
-    def _restart(self, connection: Connection, recipient: AuthorityId) -> None:
-        """When all copies of a stalled pair are judged, go on from the number that the hub expects."""
-        pair = outbox.read_pair(connection, recipient)
-        if not pair.stalled:
-            return
-        flight = outbox.in_flight(connection, recipient)
-        if any(self._judgement(connection, each).verdict is Verdict.WAIT for each in flight):
-            return
-        for each in flight:
-            outbox.set_state(connection, each.id, "ready")
-        outbox.write_pair(connection, recipient, restarted(pair))
-
-    def _fail(
-        self,
-        connection: Connection,
-        message: outbox.OutgoingMessage,
-        code: str,
-        sentence: str,
-        evidence: Evidence | None,
-    ) -> None:
-        outbox.set_state(connection, message.id, "failed", code)
-        if message.type is not MessageType.RECEIPT:
-            results.add_problem(connection, message.id, code=code, sentence=sentence, evidence=evidence)
-        elif code in {"expired", "not-yet-valid"}:
-            results.owe_again(connection, message.id)

@@ -1,6 +1,7 @@
 """The gateway's tables. They hold ciphertext and what the manifest shows anyway; plaintext only under the local key.
 
-Nothing is deleted but what is told elsewhere for ever: claims once their copy is stored.
+Nothing is deleted but what is told elsewhere for ever: claims once their copy is stored. Large bytes lie in tables of
+their own that are written once: SQLite writes a row anew, with all its pages, when a state in it changes.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION: Final = "1"
+SCHEMA_VERSION: Final = "2"
 METADATA: Final = MetaData()
 
 META: Final = Table(
@@ -44,13 +45,9 @@ OUTGOING: Final = Table(
     Column("thread", String),
     Column("in_reply_to", String),
     Column("state", String, nullable=False),
-    Column("draft", LargeBinary, nullable=False),  # under the local key: name, document, attachments' keys
-    Column("receipts", Text),  # JSON, of a receipt list
-    Column("clocks", Text, nullable=False, default="[]"),
+    Column("name", LargeBinary),  # the hand-in's name, under the local key; null for receipt lists
     Column("sequence", BigInteger),  # since the last sealing
     Column("digest", String, unique=True),
-    Column("jws", LargeBinary),
-    Column("value", LargeBinary),
     Column("proof", String),  # what the recipient's receipt must show
     Column("seals", Integer, nullable=False, default=0),
     Column("attempts", Integer, nullable=False, default=0),  # of publishing, since the last sealing
@@ -59,6 +56,21 @@ OUTGOING: Final = Table(
     Column("code", String),
     CheckConstraint("state IN ('draft', 'ready', 'sealed', 'accepted', 'failed')"),
     Index("outgoing_state", "state", "recipient", "n"),
+)
+
+DRAFTS: Final = Table(
+    "drafts",
+    METADATA,
+    Column("id", String, primary_key=True),  # the message's
+    Column("draft", LargeBinary, nullable=False),  # under the local key: name, document, attachments' keys
+)
+
+SEALED: Final = Table(
+    "sealed",
+    METADATA,
+    Column("id", String, primary_key=True),  # the message's; its newest sealing
+    Column("jws", LargeBinary, nullable=False),
+    Column("value", LargeBinary, nullable=False),
 )
 
 COPIES: Final = Table(
@@ -97,6 +109,7 @@ RECEIPTS: Final = Table(
     Column("why", String),
     Column("list", String),  # the receipt list that carries it
     UniqueConstraint("peer", "message", "level"),
+    Index("receipts_list", "list", "peer", "n"),
 )
 
 INCOMING: Final = Table(
@@ -110,8 +123,6 @@ INCOMING: Final = Table(
     Column("thread", String),
     Column("in_reply_to", String),
     Column("sequence", BigInteger, nullable=False),
-    Column("jws", LargeBinary, nullable=False),
-    Column("value", LargeBinary, nullable=False),
     Column("outbox_offset", BigInteger, nullable=False),
     Column("time_ms", BigInteger, nullable=False),  # the log's
     Column("trust_list", Integer, nullable=False),
@@ -122,6 +133,14 @@ INCOMING: Final = Table(
     UniqueConstraint("sender", "id"),  # every id is delivered once, for ever
     CheckConstraint("state IN ('stored', 'delivered', 'refused', 'read')"),
     Index("incoming_state", "state", "n"),
+)
+
+RECEIVED: Final = Table(
+    "received",
+    METADATA,
+    Column("digest", String, primary_key=True),  # of the manifest
+    Column("jws", LargeBinary, nullable=False),
+    Column("value", LargeBinary, nullable=False),
 )
 
 INCOMING_PAIRS: Final = Table(
@@ -173,6 +192,7 @@ PARKED: Final = Table(
     Column("record", LargeBinary, nullable=False),
     Column("done", Boolean, nullable=False, default=False),
     Index("parked_pair", "sender", "sequence"),
+    Index("parked_waiting", "done"),
 )
 
 RESULTS: Final = Table(
@@ -183,10 +203,17 @@ RESULTS: Final = Table(
     Column("kind", String, nullable=False),  # step, problem, notice
     Column("message", String),  # of ours
     Column("facts", Text, nullable=False),  # JSON: codes, ids and times
-    Column("evidence_kind", String),
-    Column("evidence", LargeBinary),
+    Column("evidence", String),  # id of the proof
     Column("told", Boolean, nullable=False, default=False),
     Index("results_told", "told", "n"),
+)
+
+EVIDENCE: Final = Table(
+    "evidence",
+    METADATA,
+    Column("id", String, primary_key=True),  # digest of its bytes: a receipt list proves dozens of levels
+    Column("kind", String, nullable=False),
+    Column("bytes", LargeBinary, nullable=False),
 )
 
 POSITIONS: Final = Table(

@@ -16,6 +16,7 @@ from connectors.gateway.handover import HandOver
 from connectors.gateway.keyring import Keyring
 from connectors.gateway.loops import Gateway, Parts
 from connectors.gateway.objects import open_objects
+from connectors.gateway.opened import OpenedMessages
 from connectors.gateway.receiving import Receiver
 from connectors.gateway.sealing import Sealer
 from connectors.gateway.sending import Sender
@@ -112,7 +113,8 @@ class Station:
         mortal(objects, self.killer, "put")
         sealer = Sealer(self.name, self.keyring, chance=chance)
         self.sender = Sender(store, me=self.name, sealer=sealer, chance=chance)
-        self.receiver = Receiver(store, me=self.name, sealer=sealer, sender=self.sender)
+        opened = OpenedMessages()
+        self.receiver = Receiver(store, me=self.name, sealer=sealer, opened=opened)
         self.store = store
         self.gateway = Gateway(
             Parts(
@@ -121,7 +123,7 @@ class Station:
                 follower=self.trust,  # type: ignore[arg-type]  # it shows what a follower shows
                 sender=self.sender,
                 receiver=self.receiver,
-                handover=HandOver(store, me=self.name, sealer=sealer, read_object=objects.get),
+                handover=HandOver(store, me=self.name, sealer=sealer, opened=opened, read_object=objects.get),
                 objects=objects,
                 system=system,
                 clock=self.clock,
@@ -154,8 +156,11 @@ class Station:
 
     def receive(self) -> None:
         """Read the inbox from where the store stands."""
-        for record in self.records()[self.receiver.next_offset() :]:
-            self.alerts += self.receiver.take(record, self.trust.view, now_ms=self.clock.now_ms())
+        records = self.records()[self.receiver.next_offset() :]
+        while records:
+            taken = self.receiver.take(records, self.trust.view, now_ms=self.clock.now_ms())
+            self.alerts += taken.alerts
+            records = records[taken.count :]
 
     async def step(self) -> None:
         """All loops once."""

@@ -230,7 +230,7 @@ async def test_stale_trust_list_makes_everything_wait(net, xa, xb):
     await net.settle()
     net.trust.freshness = replace(net.trust.freshness, time_ms=0)
     with pytest.raises(Held):
-        xb.receiver.take(xb.records()[0], net.trust.view, now_ms=xb.clock.now_ms())
+        xb.receiver.take(xb.records()[:1], net.trust.view, now_ms=xb.clock.now_ms())
 
 
 async def test_missing_attachment_is_refused_by_the_recipient(net, xa, xb, tmp_path):

@@ -1,0 +1,79 @@
+"""Receipts that we owe to others, until a receipt list of ours carries them. SQL only; nothing is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from connectors.gateway.tables import RECEIPTS
+from hub.core.ids import AuthorityId, Digest, MessageId, ThreadId
+from hub.core.limits import RECEIPTS_PER_MANIFEST_MAX
+from hub.core.manifest import ReceiptLevel, ReceiptReference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwedReceipt:
+    """A receipt to ``peer`` about its message: ``proof`` that it was opened, or ``why`` it was refused."""
+
+    peer: AuthorityId
+    message: MessageId
+    thread: ThreadId
+    level: ReceiptLevel
+    proof: Digest | None = None
+    why: str | None = None
+
+
+def add(connection: Connection, receipts: Sequence[OwedReceipt]) -> None:
+    """Owe these; each level of a message is said once."""
+    rows = [
+        {
+            "peer": each.peer,
+            "message": each.message,
+            "thread": each.thread,
+            "level": each.level.value,
+            "proof": each.proof,
+            "why": each.why,
+        }
+        for each in receipts
+    ]
+    if rows:
+        connection.execute(upsert(RECEIPTS).on_conflict_do_nothing(), rows)
+
+
+def counts(connection: Connection) -> Mapping[AuthorityId, int]:
+    """To whom receipts are owed, and how many."""
+    statement = (
+        select(RECEIPTS.c.peer, func.count().label("total"))
+        .where(RECEIPTS.c.list.is_(None))
+        .group_by(RECEIPTS.c.peer)
+        .order_by(RECEIPTS.c.peer)
+    )
+    return {AuthorityId(row.peer): row.total for row in connection.execute(statement)}
+
+
+def take(connection: Connection, peer: AuthorityId, receipt_list: MessageId) -> int:
+    """The oldest receipts owed to ``peer``, at most one list full, are carried by ``receipt_list`` now; how many."""
+    oldest = (
+        select(RECEIPTS.c.n)
+        .where(RECEIPTS.c.list.is_(None), RECEIPTS.c.peer == peer)
+        .order_by(RECEIPTS.c.n)
+        .limit(RECEIPTS_PER_MANIFEST_MAX)
+    )
+    return connection.execute(update(RECEIPTS).where(RECEIPTS.c.n.in_(oldest)).values(list=receipt_list)).rowcount
+
+
+def references(connection: Connection, receipt_list: MessageId) -> tuple[ReceiptReference, ...]:
+    """What a receipt list of ours says."""
+    rows = connection.execute(select(RECEIPTS).where(RECEIPTS.c.list == receipt_list).order_by(RECEIPTS.c.n))
+    return tuple(
+        ReceiptReference(ReceiptLevel(row.level), MessageId(row.message), ThreadId(row.thread), row.proof, row.why)
+        for row in rows
+    )
+
+
+def owe_again(connection: Connection, receipt_list: MessageId) -> None:
+    """The list failed after it used up its number: its receipts go into a new one."""
+    connection.execute(update(RECEIPTS).where(RECEIPTS.c.list == receipt_list).values(list=None))
