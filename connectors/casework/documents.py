@@ -187,6 +187,9 @@ class Refusal(_Event):
 
 Document = Annotated[Request | Acknowledgement | Executed | Refusal, Field(discriminator="event")]
 
+# Made once: it takes 0.5 ms, ten times what a document takes.
+_DOCUMENTS: Final[TypeAdapter[Request | Acknowledgement | Executed | Refusal]] = TypeAdapter(Document)
+
 TYPES: Final[dict[str, MessageType]] = {
     "mla.request.submitted": MessageType.REQUEST,
     "mla.acknowledged": MessageType.ACK,
@@ -226,9 +229,8 @@ def read_document(data: bytes) -> Request | Acknowledgement | Executed | Refusal
     if not isinstance(event, str) or event not in TYPES:
         known = ", ".join(TYPES)
         raise UsageError("event-unknown", f"The document's member event must be one of: {known}.")
-    adapter: TypeAdapter[Request | Acknowledgement | Executed | Refusal] = TypeAdapter(Document)
     try:
-        return adapter.validate_json(data)  # its strict mode takes enumerations and lists as JSON spells them
+        return _DOCUMENTS.validate_json(data)  # its strict mode takes enumerations and lists as JSON spells them
     except ValidationError as error:
         raise UsageError("document-incomplete", _sentence(error)) from None  # its text quotes the content
 
