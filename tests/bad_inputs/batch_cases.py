@@ -27,18 +27,31 @@ def batch_cases() -> Iterator[Case]:
     yield from _counts()
     yield from _formats()
     yield from _sizes()
+    partition = "in partition 1, which the topic does not have"
+    yield _case("partition-1", "a valid record", partition, _broker("UNKNOWN_TOPIC_OR_PARTITION"), _plain, partition=1)
     yield _case(
         "offsets-doubled",
         "offset deltas 0, 5, 2",
         "a plain batch with a right checksum",
         Expected(Outcome.SET_ASIDE, "offsets-not-rising"),
         _false_offsets,
+        count=3,
     )
 
 
-def _case(name: str, what: str, made: str, expected: Expected, make: Callable[[Smith], bytes]) -> Case:
+def _case(
+    name: str,
+    what: str,
+    made: str,
+    expected: Expected,
+    make: Callable[[Poison], bytes],
+    *,
+    count: int = 1,
+    partition: int = 0,
+) -> Case:
     def poison(smith: Smith) -> Poison:
-        return Poison(headers=good_poison(smith).headers, batch=make(smith))
+        good = good_poison(smith)
+        return Poison(headers=good.headers, batch=make(good), count=count, partition=partition)
 
     return Case(id=f"B3-batch-{name}", set="B3", what=what, made=made, expected=expected, make=poison)
 
@@ -47,9 +60,8 @@ def _broker(code: str) -> Expected:
     return Expected(Outcome.BROKER, code)
 
 
-def _good(smith: Smith, *more: tuple[bytes, bytes | None], time_delta: int = 0) -> bytes:
+def _record(good: Poison, *more: tuple[bytes | None, bytes | None], time_delta: int = 0) -> bytes:
     """The next valid message as a record's bytes, with foreign headers behind its own."""
-    good = good_poison(smith)
     return record(good.key, good.value, [*encoded(good.headers), *more], time_delta=time_delta)
 
 
@@ -79,24 +91,24 @@ def _codecs() -> Iterator[Case]:
     yield _case("gzip-count", twice, "one record packed, two counted", _broker("INVALID_RECORD"), _packed_count)
 
 
-def _packed(codec: int) -> Callable[[Smith], bytes]:
-    return lambda smith: batch([b""], payload=batches.compressed(_good(smith), codec), attributes=codec)
+def _packed(codec: int) -> Callable[[Poison], bytes]:
+    return lambda good: batch([b""], payload=batches.compressed(_record(good), codec), attributes=codec)
 
 
-def _packed_count(smith: Smith) -> bytes:
-    return batch([b"", b""], payload=batches.compressed(_good(smith), GZIP), attributes=GZIP)
+def _packed_count(good: Poison) -> bytes:
+    return batch([b"", b""], payload=batches.compressed(_record(good), GZIP), attributes=GZIP)
 
 
-def _bomb(codec: int) -> Callable[[Smith], bytes]:
+def _bomb(codec: int) -> Callable[[Poison], bytes]:
     return lambda _: batch([b""], payload=batches.bomb(codec, BOMB_BYTES[codec]), attributes=codec)
 
 
-def _broken(codec: int) -> Callable[[Smith], bytes]:
+def _broken(codec: int) -> Callable[[Poison], bytes]:
     return lambda _: batch([b""], payload=NAME * 20, attributes=codec)
 
 
-def _as_codec(codec: int) -> Callable[[Smith], bytes]:
-    return lambda smith: batch([_good(smith)], attributes=codec)
+def _as_codec(codec: int) -> Callable[[Poison], bytes]:
+    return lambda good: batch([_record(good)], attributes=codec)
 
 
 def _headers() -> Iterator[Case]:
@@ -116,31 +128,25 @@ def _headers() -> Iterator[Case]:
         "10,000 headers",
         "a valid record with them",
         foreign,
-        lambda smith: batch([_good(smith, *[(b"x", None)] * MANY)]),
+        lambda good: batch([_record(good, *[(b"x", None)] * MANY)]),
     )
     yield _case(
         "headers-doubled", "`comity-jws` twice", "a valid record with it", refused("manifest-doubled"), _doubled
     )
-    yield _case(
-        "header-name-null",
-        "a header name of length -1",
-        made,
-        _broker("INVALID_RECORD"),
-        lambda smith: batch([_good_header_null(smith)]),
-    )
+    nameless = "a header whose name has length -1"
+    yield _case("header-name-null", nameless, "a valid record with it", _broker("INVALID_RECORD"), _nameless)
 
 
-def _with_header(name: bytes) -> Callable[[Smith], bytes]:
-    return lambda smith: batch([_good(smith, (name, NAME))])
+def _with_header(name: bytes) -> Callable[[Poison], bytes]:
+    return lambda good: batch([_record(good, (name, NAME))])
 
 
-def _doubled(smith: Smith) -> bytes:
-    return batch([_good(smith, *encoded(good_poison(smith).headers))])
+def _doubled(good: Poison) -> bytes:
+    return batch([_record(good, *encoded(good.headers))])
 
 
-def _good_header_null(smith: Smith) -> bytes:
-    good = good_poison(smith)
-    return record(good.key, good.value, [(None, NAME)])  # type: ignore[list-item]  # what no client writes
+def _nameless(good: Poison) -> bytes:
+    return batch([record(good.key, good.value, [(None, NAME)])])
 
 
 def _times() -> Iterator[Case]:
@@ -153,12 +159,12 @@ def _times() -> Iterator[Case]:
     ):
         yield _case(f"time-{name}", what, made, ACCEPTED, _at(time_ms))
     yield _case(
-        "time-delta", "a time delta of 2^62", made, ACCEPTED, lambda smith: batch([_good(smith, time_delta=2**62)])
+        "time-delta", "a time delta of 2^62", made, ACCEPTED, lambda good: batch([_record(good, time_delta=2**62)])
     )
 
 
-def _at(time_ms: int) -> Callable[[Smith], bytes]:
-    return lambda smith: batch([_good(smith)], time_ms=time_ms)
+def _at(time_ms: int) -> Callable[[Poison], bytes]:
+    return lambda good: batch([_record(good)], time_ms=time_ms)
 
 
 def _counts() -> Iterator[Case]:
@@ -169,6 +175,7 @@ def _counts() -> Iterator[Case]:
         many,
         _NO_MANIFEST,
         lambda _: batch([record(b"k", NAME, delta=number) for number in range(MANY)]),
+        count=MANY,
     )
     yield _case(
         "records-null",
@@ -176,38 +183,39 @@ def _counts() -> Iterator[Case]:
         "a plain batch",
         _NO_MANIFEST,
         lambda _: batch([record(None, None, delta=number) for number in range(3)]),
+        count=3,
     )
     plain = "a valid record in a batch that says otherwise"
     invalid = _broker("INVALID_RECORD")
     yield _case(
-        "count-0", "0 records counted", plain, invalid, lambda smith: batch([_good(smith)], count=0, last_delta=0)
+        "count-0", "0 records counted", plain, invalid, lambda good: batch([_record(good)], count=0, last_delta=0)
     )
-    yield _case("count-2", "2 records counted", plain, invalid, lambda smith: batch([_good(smith)], count=2))
+    yield _case("count-2", "2 records counted", plain, invalid, lambda good: batch([_record(good)], count=2))
     yield _case(
         "count-negative",
         "-1 records counted",
         plain,
         invalid,
-        lambda smith: batch([_good(smith)], count=-1, last_delta=0),
+        lambda good: batch([_record(good)], count=-1, last_delta=0),
     )
     yield _case(
         "last-delta",
         "a last offset delta of 2^31 - 1",
         plain,
         invalid,
-        lambda smith: batch([_good(smith)], last_delta=2**31 - 1),
+        lambda good: batch([_record(good)], last_delta=2**31 - 1),
     )
     yield _case("empty", "no record at all", "a batch's head alone", invalid, lambda _: batch([]))
     yield _case(
-        "twice", "two batches in one request", "two valid ones", invalid, lambda smith: batch([_good(smith)]) * 2
+        "twice", "two batches in one request", "two valid ones", invalid, lambda good: batch([_record(good)]) * 2
     )
-    yield _case("base", "base offset 1,000,000", plain, ACCEPTED, lambda smith: batch([_good(smith)], base=1_000_000))
+    yield _case("base", "base offset 1,000,000", plain, invalid, lambda good: batch([_record(good)], base=1_000_000))
     yield _case(
         "producer",
         "an invented producer id",
         plain,
         ACCEPTED,
-        lambda smith: batch([_good(smith)], producer=(4_711, 0, 0)),
+        lambda good: batch([_record(good)], producer=(4_711, 0, 0)),
     )
 
 
@@ -218,14 +226,14 @@ def _formats() -> Iterator[Case]:
         "a wrong checksum",
         "a valid record",
         _broker("CORRUPT_MESSAGE"),
-        lambda smith: batch([_good(smith)], checksum=0),
+        lambda good: batch([_record(good)], checksum=0),
     )
     yield _case(
         "cut",
         "the last ten bytes are missing",
         "a valid record",
-        _broker("CORRUPT_MESSAGE"),
-        lambda smith: batch([_good(smith)])[:-10],
+        invalid,
+        lambda good: batch([_record(good)])[:-10],
     )
     yield _case("garbage", "random bytes", "as a batch", _broker("CORRUPT_MESSAGE"), lambda _: NAME * 20)
     yield _case("magic-0", "format 0", "a key and a value", invalid, lambda _: batches.legacy(b"k", NAME, magic=0))
@@ -235,14 +243,14 @@ def _formats() -> Iterator[Case]:
         "format 3, which does not exist",
         "a valid record",
         _broker("CORRUPT_MESSAGE"),
-        lambda smith: batch([_good(smith)], magic=3),
+        lambda good: batch([_record(good)], magic=3),
     )
     control = record(b"\x00\x00\x00\x01", b"\x00\x00\x00\x00\x00\x00")
     yield _case(
         "control",
         "a commit marker by a client",
         "a control batch",
-        invalid,
+        _broker("TRANSACTIONAL_ID_AUTHORIZATION_FAILED"),
         lambda _: batch([control], attributes=batches.CONTROL | batches.TRANSACTIONAL, producer=(1, 0, -1)),
     )
     yield _case(
@@ -256,21 +264,27 @@ def _formats() -> Iterator[Case]:
         "transactional",
         "a record of a transaction that nobody began",
         "a valid record",
-        _broker("INVALID_TXN_STATE"),
-        lambda smith: batch([_good(smith)], attributes=batches.TRANSACTIONAL, producer=(1, 0, 0)),
+        _broker("TRANSACTIONAL_ID_AUTHORIZATION_FAILED"),
+        lambda good: batch([_record(good)], attributes=batches.TRANSACTIONAL, producer=(1, 0, 0)),
     )
     lengths = {
         "value-length": b"\x00\x00\x00" + batches.varint(-1) + batches.varint(1 << 30),
         "key-length": b"\x00\x00\x00" + batches.varint(1 << 30),
-        "lengths-negative": b"\x00\x00\x00" + batches.varint(-5) + batches.varint(-7) + b"\x00",
     }
     for name, body in lengths.items():
-        what = "lengths below -1" if "negative" in name else "a length that leaves the record"
-        yield _case(name, what, "a record's bytes", invalid, _raw(batches.varint(len(body)) + body))
-    yield _case("varint", "a length whose number never ends", "a record's bytes", invalid, _raw(b"\xff" * 20))
+        yield _case(
+            name, "a length that leaves the record", "a record's bytes", invalid, _raw(batches.varint(len(body)) + body)
+        )
+    yield _case(
+        "varint",
+        "a length whose number never ends",
+        "a record's bytes",
+        _broker("UNKNOWN_SERVER_ERROR"),
+        _raw(b"\xff" * 20),
+    )
 
 
-def _raw(record_bytes: bytes) -> Callable[[Smith], bytes]:
+def _raw(record_bytes: bytes) -> Callable[[Poison], bytes]:
     return lambda _: batch([record_bytes])
 
 
@@ -283,8 +297,12 @@ def _sizes() -> Iterator[Case]:
         "a key of 64 KiB",
         "on a valid record",
         refused("key-too-large"),
-        lambda smith: batch([record(NAME.ljust(64 * 1024), b"", encoded(good_poison(smith).headers))]),
+        lambda good: batch([record(NAME.ljust(64 * 1024), b"", encoded(good.headers))]),
     )
+
+
+def _plain(good: Poison) -> bytes:
+    return batch([_record(good)])
 
 
 def _sized(more: int) -> bytes:
@@ -293,5 +311,20 @@ def _sized(more: int) -> bytes:
     return batch([record(b"k", NAME.ljust(OUTBOX_RECORD_BYTES_MAX - frame + more))])
 
 
-def _false_offsets(_: Smith) -> bytes:
+def _false_offsets(_: Poison) -> bytes:
     return batch([record(b"k", NAME, delta=delta) for delta in (0, 5, 2)])
+
+
+def writer_cases() -> Iterator[Case]:
+    """What our own writer is asked to send, and does not."""
+    made = "through our own writer"
+    large = "max.message.bytes and more in one record"
+    yield _written("large", large, made, "record-too-large", Poison(b"k", NAME.ljust(OUTBOX_RECORD_BYTES_MAX)))
+    yield _written(
+        "partition", "a partition that does not exist", made, "topic-unknown", Poison(b"k", NAME, partition=1)
+    )
+
+
+def _written(name: str, what: str, made: str, code: str, poison: Poison) -> Case:
+    expected = Expected(Outcome.PRODUCER, code)
+    return Case(id=f"B3-writer-{name}", set="B3", what=what, made=made, expected=expected, make=lambda _: poison)

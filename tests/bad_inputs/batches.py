@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import gzip
 import struct
+import zlib
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.produce import ProduceRequest
@@ -43,7 +44,7 @@ def bytes_or_null(value: bytes | None) -> bytes:
 def record(
     key: bytes | None,
     value: bytes | None,
-    headers: Iterable[tuple[bytes, bytes | None]] = (),
+    headers: Iterable[tuple[bytes | None, bytes | None]] = (),
     *,
     delta: int = 0,
     time_delta: int = 0,
@@ -57,7 +58,7 @@ def record(
     return varint(len(body)) + body
 
 
-def encoded(headers: Headers) -> list[tuple[bytes, bytes | None]]:
+def encoded(headers: Headers) -> list[tuple[bytes | None, bytes | None]]:
     """Headers of ours, as bytes."""
     return [(name.encode(), value) for name, value in headers]
 
@@ -88,8 +89,6 @@ def batch(
 
 def legacy(key: bytes, value: bytes, *, magic: int) -> bytes:
     """A message set of format 0 or 1, as clients before 2017 sent."""
-    import zlib
-
     body = struct.pack(">bb", magic, 0) + (struct.pack(">q", 0) if magic else b"")
     body += struct.pack(">i", len(key)) + key + struct.pack(">i", len(value)) + value
     message = struct.pack(">I", zlib.crc32(body)) + body
@@ -126,14 +125,21 @@ def bomb(codec: int, size: int) -> bytes:
     return _zstd_frame([(0, len(front), front), *((1, run, b"\x00") for run in runs)])
 
 
-async def write(client: AIOKafkaClient, topic: str, data: bytes, *, partition: int = 0) -> int:
-    """Write a batch as it is; the broker's error code."""
+class Answer(NamedTuple):
+    """The broker's: ``code`` is 0 when it stored the batch, from ``offset`` on."""
+
+    code: int
+    offset: int
+
+
+async def write(client: AIOKafkaClient, topic: str, data: bytes, *, partition: int = 0) -> Answer:
+    """Write a batch as it is."""
     await client.set_topics([topic])
     topics = [(topic, [(partition, data)])]
     request = ProduceRequest(required_acks=-1, timeout=8000, topics=topics, transactional_id=None)
     answer = await client.send(client.get_random_node(), request)
-    ((_, ((_, code, *_),)),) = answer.topics
-    return int(code)
+    ((_, ((_, code, offset, *_),)),) = answer.topics
+    return Answer(code, offset)
 
 
 def _unsigned(number: int) -> bytes:

@@ -53,17 +53,19 @@ def refused(code: str) -> Expected:
 
 @dataclass(frozen=True, slots=True)
 class Poison:
-    """A bad record for an outbox, or a raw batch of them. ``before`` are good letters that it needs in front of it."""
+    """A bad record for an outbox, or a raw ``batch`` with ``count`` of them. ``before`` are good letters that it follows."""
 
     key: bytes | None = None
     value: bytes | None = None
     headers: Headers = ()
     batch: bytes | None = None
+    count: int = 1
+    partition: int = 0
     before: tuple[Outgoing, ...] = ()
 
     def outgoing(self, topic: str) -> Outgoing:
         """The record, for ``topic``."""
-        return Outgoing(topic, self.key, self.value, self.headers)
+        return Outgoing(topic, self.key, self.value, self.headers, self.partition)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,13 @@ class Case:
         if self.expected.counted:
             smith.count(poison.headers)
         return poison
+
+    def settle(self, smith: Smith, poison: Poison, became: Expected) -> None:
+        """Let the chain go on behind a surprise too, so that one wrong line of the table is one failure."""
+        if became.counted and not self.expected.counted:
+            smith.count(poison.headers)
+        elif self.expected.counted and not became.counted:
+            smith.uncount()
 
 
 Make = Callable[[Smith], Poison]

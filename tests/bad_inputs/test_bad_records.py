@@ -29,7 +29,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[st
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_bad_record(results, case: Case, record_property) -> None:
+def test_bad_record(results: Mapping[str, Mapping[str, Result]], case: Case, record_property) -> None:
     """Decided as the table says, told in a signed receipt, content nowhere, the next messages of all are routed."""
     result = results[case.set][case.id]
     record_property("check_ms", round(result.check_ms, 2))
