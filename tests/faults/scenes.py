@@ -83,8 +83,7 @@ def counted(town: Town) -> Iterator[None]:
     town.submit(town.line(*pair))
     yield
     letter = town.submit(town.line(*pair, expect="refuse"), code="expired")
-    if town.chance.random() < 0.5:
-        town.again(letter)
+    town.again(letter)
     yield
     town.submit(town.line(*pair))
 
@@ -120,6 +119,7 @@ def late(town: Town) -> Iterator[None]:
     """The answer comes too late: both sides are told of that too."""
     start = _clock(town, SHORT_MS)
     yield from _run_out(town, start)
+    town.now_ms += 1
     stopped_ms = town.now_ms
     _stop(town, start)
     town.route_all()
@@ -127,11 +127,10 @@ def late(town: Town) -> Iterator[None]:
 
 
 def _run_out(town: Town, start: Letter) -> Iterator[None]:
-    yield
     town.route_all()
-    if town.now_ms < start.line["clock"]["due_ms"]:
-        town.flag(start, "warning", 80)
-    town.now_ms = max(town.now_ms, start.line["clock"]["due_ms"]) + town.chance.randint(1, 1000)
+    town.flag(start, "warning", 80)
+    yield
+    town.now_ms = max(town.now_ms, start.line["clock"]["due_ms"]) + town.chance.choice([0, 1, 1000])
     town.flag(start, "overdue")
     yield
 
@@ -148,6 +147,7 @@ def lifted(town: Town) -> Iterator[None]:
     """An answer in time that was routed late: the flag is raised and lifted."""
     start = _clock(town, SHORT_MS)
     town.route_all()
+    town.now_ms = town.chance.choice([town.now_ms, start.line["clock"]["due_ms"]])
     _stop(town, start)
     stopped_ms = town.now_ms
     town.now_ms = start.line["clock"]["due_ms"] + 700

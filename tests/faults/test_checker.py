@@ -47,9 +47,15 @@ def test_planted_anomaly_is_found(kind: Kind) -> None:
     planters = planting.PLANTERS[kind]
     for seed in range(SEEDS):
         planter = planters[seed % len(planters)]
-        story = planting.planted(planter, seed)
-        assert kind in kinds_found(story), (planter, seed)
-        assert story != clean(seed, planter.needed), (planter, seed)
+        assert kind in kinds_found(planting.planted(planter, seed)), (planter, seed)
+
+
+def test_planted_history_is_another() -> None:
+    """What is planted is in the history: no planter leaves a clean one as it was."""
+    for planters in planting.PLANTERS.values():
+        for planter in planters:
+            for seed in range(5):
+                assert planting.planted(planter, seed) != clean(seed, planter.needed), (planter, seed)
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
@@ -200,29 +206,48 @@ def test_report_counts_what_it_does_not_tell() -> None:
 def test_waiting_outbox_must_be_named() -> None:
     """What an outbox holds back is lost unless the facts say from which offset it waits."""
     story = clean(1, "unreadable")
-    assert story.facts["held"]
+    ((topic, offset),) = story.facts["held"].items()
+    story.facts["held"] = {topic: offset + 1}
+    assert kinds_found(story) == set()
+    story.facts["held"] = {topic: offset + 2}
+    assert kinds_found(story) == {Kind.LOST_WRITE}
     story.facts["held"] = {}
     assert kinds_found(story) == {Kind.LOST_WRITE}
 
 
-def test_void_clock_owes_nothing() -> None:
-    """A clock whose message its recipient refused need not be flagged."""
+def _unflagged() -> tuple[Story, dict]:
+    """A story whose clock ran out in silence, and the submission that started it."""
     story = clean(3, "overdue")
-    plot = Plot(story, Random(1))
-    start = next(each for each in story.senders if each["clock"] and each["clock"]["verb"] == "start")
-    for flag in plot.said("flag", clock=start["clock"]["id"]):
+    starts = [each for each in story.senders if each["clock"] and each["clock"]["verb"] == "start"]
+    for flag in Plot(story, Random(1)).said("flag", clock=starts[0]["clock"]["id"]):
         flag.drop()
-    assert Kind.MISSING_FLAG in kinds_found(story)
-    refusal = {"level": "refused", "id": start["id"]}
+    return story, starts[0]
+
+
+def test_flag_is_owed_from_the_due_time_on() -> None:
+    """A clock owes its flag when the watch worked until its due time, and not a millisecond before."""
+    story, start = _unflagged()
+    story.facts["flags_until_ms"] = start["clock"]["due_ms"] - 1
+    assert kinds_found(story) == set()
+    story.facts["flags_until_ms"] += 1
+    assert kinds_found(story) == {Kind.MISSING_FLAG}
+
+
+@pytest.mark.parametrize(("level", "found"), [("refused", set()), ("delivered", {Kind.MISSING_FLAG})])
+def test_void_clock_owes_nothing(level: str, found: set[Kind]) -> None:
+    """A clock whose message its recipient refused need not be flagged; one whose message was delivered must be."""
+    story, start = _unflagged()
+    plot = Plot(story, Random(1))
+    said = {"level": level, "id": start["id"]}
     line = next(each for each in clean(3, "levels").senders if each["kind"] == "receipt")
     spot = {"topic": f"outbox.{start['recipient']}", "offset": 900}
     line |= {"op": 999, "sender": start["recipient"], "recipient": start["sender"], "jws": "jws-new"}
-    story.senders.append(line | spot | {"references": [refusal]})
+    story.senders.append(line | spot | {"references": [said]})
     plot.add(spot["topic"], kind="outbox", offset=900, jws="jws-new", digest=line["digest"])
     entry = {"kind": "message", "id": line["id"], "jws": "jws-new", "code": None, "counted": True, "repeat": False}
     plot.write("router-shard-9", "hub.ledger", entry | {"outbox": spot})
-    plot.write("router-shard-9", "hub.ledger", {"kind": "level", "outbox": spot} | refusal)
-    assert Kind.MISSING_FLAG not in kinds_found(story)
+    plot.write("router-shard-9", "hub.ledger", {"kind": "level", "outbox": spot} | said)
+    assert kinds_found(story) & {Kind.MISSING_FLAG} == found
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,10 @@ def pairs_are_in_order(index: Index, found: Found) -> None:
 def _order(pair: Pair, copies: list[Copy], gaps: dict[int, Notice], found: Found) -> None:
     numbers = {copy.seq for copy in copies}
     last = 0
+    ids: dict[int, str] = {}
     for copy in copies:
+        if ids.setdefault(copy.seq, copy.id) != copy.id:
+            found.add(Kind.DUPLICATE, copy.subject, "Another message of the pair has this number.")
         if copy.seq < last:
             found.add(Kind.REORDER, copy.subject, f"Number {last} of the pair came before.")
         for number in range(last + 1, copy.seq):

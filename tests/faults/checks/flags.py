@@ -39,13 +39,9 @@ class Clock:
 
 def flags_are_single(index: Index, found: Found) -> None:
     """No side, and not the ledger, has a flag twice; the watch's repeats of the same bytes aside."""
-    flags = Counter((each.where, each.id) for each in index.seen.flags)
     kinds = Counter(
         (each.where, each.thread, each.clock, each.due_ms, each.flag, each.percent) for each in index.seen.flags
     )
-    for (where, name), count in flags.items():
-        if count > 1:
-            found.add(Kind.DOUBLE_FLAG, f"{where} {name}", "The flag was raised more than once.")
     for (where, thread, clock, due_ms, flag, percent), count in kinds.items():
         if count > 1:
             subject = f"{where} {flag} {percent} {thread} {clock} {due_ms}"

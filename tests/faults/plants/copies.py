@@ -13,6 +13,12 @@ def forged_copy(plot: Plot) -> None:
     plot.add(**{name: copy[name] for name in members} | new)
 
 
+def forged_sender(plot: Plot) -> None:
+    """A copy came from the outbox of another than its sender."""
+    copy = plot.copy(plot.accepted())
+    copy["sender"] = plot.elsewhere(f"inbox.{copy['sender']}", copy["topic"]).removeprefix("inbox.")
+
+
 def forged_record(plot: Plot) -> None:
     """An outbox has a record that nobody sent; the hub refuses it properly."""
     sent = plot.chance.choice(plot.final("outbox"))
@@ -88,6 +94,13 @@ def copies_swapped(plot: Plot) -> None:
     """Two copies of a pair lie in the wrong order."""
     earlier, later = plot.chance.choice(list(plot.pair_runs(plot.final("copy"))))
     swap(earlier, later, "record", "id", "seq", "jws", "digest")
+
+
+def number_reused(plot: Plot) -> None:
+    """Two messages of a pair have one number, and both were accepted."""
+    earlier, later = plot.chance.choice(list(plot.pair_runs(plot.final("copy"))))
+    for line in (later, *plot.attempts(jws=later["jws"])):
+        line["seq"] = earlier["seq"]
 
 
 def deliveries_swapped(plot: Plot) -> None:

@@ -50,6 +50,27 @@ def raised_too_early(plot: Plot) -> None:
         each.said["time_ms"] = each.said["due_ms"] - 1
 
 
+def warned_too_late(plot: Plot) -> None:
+    """A warning came when the time was up."""
+    flag = plot.chance.choice(plot.said("flag", flag="warning")).said
+    for each in plot.said("flag", id=flag["id"]):
+        each.said["time_ms"] = each.said["due_ms"]
+
+
+def lifted_unraised(plot: Plot) -> None:
+    """A flag was lifted that was never raised."""
+    flag = plot.chance.choice(plot.said("flag", flag="met")).said
+    for each in plot.said("flag", clock=flag["clock"], flag="overdue"):
+        each.drop()
+
+
+def called_late(plot: Plot) -> None:
+    """An answer in time was called late."""
+    flag = plot.chance.choice(plot.said("flag", flag="met")).said
+    for each in plot.said("flag", id=flag["id"]):
+        each.said["flag"] = "met-late"
+
+
 def raised_long_after_the_stop(plot: Plot) -> None:
     """The watch flagged, and lifted, what the ledger had as answered since long."""
     flag = plot.chance.choice(plot.said("flag", flag="met")).said

@@ -37,6 +37,18 @@ def failed_and_written(plot: Plot) -> None:
     line.update(outcome="fail", offset=None)
 
 
+def failed_and_refused(plot: Plot) -> None:
+    """The client said that a submission failed, and the broker has it; the hub refused it."""
+    plot.writer(plot.decision(code="manifest-missing")).update(outcome="fail", offset=None)
+
+
+def failed_and_copied(plot: Plot) -> None:
+    """A submission failed, no outbox has it, and it was copied."""
+    entry = plot.new()
+    plot.writer(entry).update(outcome="fail", offset=None)
+    plot.drop(plot.final("outbox", topic=entry.said["outbox"]["topic"], offset=entry.said["outbox"]["offset"])[0])
+
+
 def passed_over(plot: Plot) -> None:
     """A live reader passed over a record."""
     run = plot.chance.choice(plot.runs(3))

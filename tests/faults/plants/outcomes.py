@@ -51,6 +51,11 @@ def decided_twice(plot: Plot) -> None:
     plot.accepted().double()
 
 
+def refusal_decided_twice(plot: Plot) -> None:
+    """A refused record was decided again after a crash."""
+    plot.decision(counted=False).double()
+
+
 def copied_twice(plot: Plot) -> None:
     """A copy came again."""
     copy = plot.copy(plot.accepted())
@@ -129,6 +134,13 @@ def repeat_of_nothing(plot: Plot) -> None:
     plot.new().said["repeat"] = True
 
 
+def repeat_came_first(plot: Plot) -> None:
+    """A message was called a repeat, and the same, sent later, was accepted."""
+    repeat = plot.decision(repeat=True, code=None)
+    first = plot.said("message", jws=repeat.said["jws"], repeat=False, code=None)[0]
+    first.said["repeat"], repeat.said["repeat"] = True, False
+
+
 def other_jws(plot: Plot) -> None:
     """A claim names the JWS of another record."""
     plot.chance.choice([*plot.said("routed"), *plot.said("receipt")]).said["jws"] = "jws-of-another"
@@ -175,6 +187,19 @@ def quarantine_gone(plot: Plot) -> None:
 def entry_gone(plot: Plot) -> None:
     """A message went through, and the ledger knows nothing of it."""
     plot.accepted().drop()
+
+
+def copy_alone(plot: Plot) -> None:
+    """A copy was routed, and nothing else was written."""
+    entry = plot.accepted()
+    for kind in ("receipt", "routed"):
+        plot.about(kind, entry).drop()
+    entry.drop()
+
+
+def gap_gone(plot: Plot) -> None:
+    """A number was used up by a refusal, and nothing told the recipient."""
+    plot.chance.choice(plot.said("gap")).drop()
 
 
 def level_gone(plot: Plot) -> None:

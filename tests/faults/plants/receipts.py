@@ -17,6 +17,12 @@ def receipt_of_two_ids(plot: Plot) -> None:
     plot.about("receipt", first).said["id"] = "receipt-new"
 
 
+def refusal_of_two_ids(plot: Plot) -> None:
+    """The repeat of a refusal got a receipt of its own instead of the first one."""
+    refused = plot.chance.choice([each for each in plot.said("message", repeat=True) if each.said["code"]])
+    plot.said("receipt", jws=refused.said["jws"])[0].said["id"] = "receipt-new"
+
+
 def id_of_two_receipts(plot: Plot) -> None:
     """Two different receipts have one id."""
     receipts = plot.said("receipt")
