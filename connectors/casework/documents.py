@@ -6,13 +6,24 @@ one of another type is refused, and the sentence names members and articles, nev
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import date
 from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from hub.core.manifest import MessageType
-from hub.core.times import TIME_PATTERN
+from hub.core.times import TIME_PATTERN, parse_time
 from hub.envelope import strict_json
 from hub.errors import Refused, UsageError
 
@@ -21,10 +32,28 @@ LABEL_CHARACTERS_MAX: Final = 512
 LIST_ITEMS_MAX: Final = 100
 _NAMED_PROBLEMS_MAX: Final = 12  # in one sentence
 
+
+def _in_calendar(read: Callable[[str], object]) -> Callable[[str], str]:
+    """A check that ``read`` finds the day or moment in the calendar: the 31st of February fits the pattern."""
+
+    def check(text: str) -> str:
+        try:
+            read(text)
+        except (ValueError, Refused):
+            raise ValueError("not in the calendar") from None
+        return text
+
+    return check
+
+
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=TEXT_CHARACTERS_MAX)]
 Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LABEL_CHARACTERS_MAX)]
-Moment = Annotated[str, StringConstraints(pattern=TIME_PATTERN)]
-Day = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$")]
+Moment = Annotated[str, StringConstraints(pattern=TIME_PATTERN), AfterValidator(_in_calendar(parse_time))]
+Day = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"),
+    AfterValidator(_in_calendar(date.fromisoformat)),
+]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)]  # BCP 47
 
 
@@ -105,7 +134,7 @@ NEVER_ALONE: Final = frozenset({RefusalGround.FISCAL, RefusalGround.BANK_SECRECY
 
 
 class _Event(_Strict):
-    version: Literal[1]
+    version: int = Field(ge=1, le=1)  # a literal 1 would take true for it
     legal_basis: Label
     occurred_at: Moment
 
@@ -252,7 +281,8 @@ def _sentence(error: ValidationError) -> str:
         path = ".".join(str(part) for part in each["loc"][1:])
         # Only a rule of ours is quoted; pydantic's own sentences could repeat the content.
         own = each["type"] == "value_error"
-        what = str(each["ctx"]["error"]) if own and "ctx" in each else f"{path or 'document'}: {_word(each['type'])}"
+        word = str(each["ctx"]["error"]) if own and "ctx" in each else _word(each["type"])
+        what = word if own and not path else f"{path or 'document'}: {word}"
         article = ARTICLES.get(path.split(".")[0])
         told.append(f"{what} ({article})" if article else what)
     rest = len(told) - _NAMED_PROBLEMS_MAX

@@ -31,7 +31,7 @@ from hub.core.limits import MANIFEST_JWS_BYTES_MAX
 from hub.core.manifest import Manifest, MessageType, ReceiptLevel
 from hub.core.receipts import Claim, ClockIgnoredClaim, FlagClaim, GapClaim, ReceiptClaim, RoutedClaim
 from hub.core.records import HUB_HEADER, JWS_HEADER, Record
-from hub.core.refusals import RECIPIENT_REASONS
+from hub.core.refusals import RECIPIENT_REASONS, refuse
 from hub.core.topics import inbox as inbox_topic
 from hub.core.topics import outbox as outbox_topic
 from hub.envelope import jws as signed
@@ -378,8 +378,8 @@ def check_document(content: bytes, message_type: MessageType) -> None:
     """Raise ``Refused(content-malformed)`` for a document that the legal plane does not know or finds incomplete."""
     try:
         check_carried(content, message_type)
-    except UsageError as error:
-        raise Refused("content-malformed", error.sentence) from None
+    except UsageError:
+        raise refuse("content-malformed") from None  # the sentence for its author names members, maybe unknown ones
 
 
 def _standing(intake: Intake, manifest: Manifest, digest: Digest) -> Stand:

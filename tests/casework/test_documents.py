@@ -122,12 +122,29 @@ def test_acknowledgement_says_when():
         (text(REQUEST, extra=1), "document-incomplete"),
         (text(REQUEST, confidential="yes"), "document-incomplete"),
         (text(REQUEST, occurred_at="yesterday"), "document-incomplete"),
+        (text(REQUEST, version=True), "document-incomplete"),
+        (text(REQUEST, version=2), "document-incomplete"),
     ],
 )
 def test_anything_else_is_refused_with_a_code(data, code):
     """Unknown members, loose types and foreign events do not pass."""
     with pytest.raises(UsageError, match=code):
         read_document(data)
+
+
+@pytest.mark.parametrize(
+    ("document", "member", "value"),
+    [
+        (ACKNOWLEDGED, "received_on", "2026-02-31"),
+        (ACKNOWLEDGED, "estimated_response_date", "2027-02-29"),
+        (REQUEST, "occurred_at", "2026-11-31T09:00:00Z"),
+        (REQUEST, "occurred_at", "2026-11-25T08:59:60Z"),
+    ],
+)
+def test_a_day_is_one_of_the_calendar(document, member, value):
+    """What fits the pattern and never comes is refused, by its name."""
+    with pytest.raises(UsageError, match=f"{member}: not in the calendar"):
+        read_document(text(document, **{member: value}))
 
 
 def test_error_repeats_no_content():
