@@ -33,6 +33,8 @@ from hub.adapters.kafka.writer import producer_settings
 
 FETCH_MS: Final = 200  # how long an idle loop waits in one call, as an idle shard of the router
 
+# The first records of hundreds of topics in one transaction make the broker wait for the disk.
+PATIENT: Final = {"step_ms": 60_000, "transaction_ms": 60_000}
 LINE_BYTES_MAX: Final = 64 * 1024 * 1024
 
 
@@ -64,7 +66,7 @@ class Copying:
     async def _follow(self, number: int) -> None:
         """Copy batch after batch of one shard, for ever."""
         # The router's settings, so that the two differ in what they do and in nothing else.
-        timing, client_id = Timing(), f"copy-{number}"
+        timing, client_id = Timing(**PATIENT), f"copy-{number}"
         consumer = AIOKafkaConsumer(**consumer_settings(self._config, client_id, timing), group_id=None)
         producer = AIOKafkaProducer(
             **producer_settings(self._config, client_id, timing),
@@ -73,6 +75,9 @@ class Copying:
         )
         await consumer.start()
         await producer.start()
+        # All at once: else each new topic costs a request, inside the first transaction.
+        inboxes = (_inbox(source) for sources in self._shards for source in sources)
+        await asyncio.gather(*(producer.client.add_topic(topic) for topic in inboxes))
         places = [TopicPartition(topic, 0) for topic in self._shards[number]]
         consumer.assign(places)
         for place in places:

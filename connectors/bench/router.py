@@ -39,7 +39,11 @@ EPILOG: Final = (
     f"Example: comity bench router --messages 10000 --authorities 20 --json. {EXIT_CODES} "
     "Several minutes; leave the machine alone meanwhile."
 )
-ENVIRONMENT: Final = {"COMITY_SESSION_MS": "120000"}  # a worker is stopped while somebody else is measured
+ENVIRONMENT: Final = {
+    "COMITY_SESSION_MS": "120000",  # a worker is stopped while somebody else is measured
+    "COMITY_STEP_MS": "60000",  # the first records of hundreds of topics make the broker wait for the disk
+    "COMITY_TRANSACTION_MS": "60000",
+}
 STALLED_SECONDS: Final = 60.0
 LOOK_SECONDS: Final = 0.1
 CLIENT: Final = "client"

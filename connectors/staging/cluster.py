@@ -15,11 +15,13 @@ from hub.adapters.kafka.administration import KafkaAdministration
 from hub.adapters.kafka.broker import LocalBroker, client_config, local_server
 from hub.adapters.kafka.bus import KafkaBus
 from hub.adapters.kafka.client_config import ClientConfig
+from hub.adapters.kafka.timing import Timing
 from hub.core.access import ADMIN, DIRECTORY_PUBLISHER, HUB_PRINCIPALS
 from hub.core.ids import AuthorityId
 from hub.errors import Unreachable
 from hub.ports import Chance, Clock
 
+STEP_MS: Final = 60_000  # the first record of each of a thousand topics makes the broker wait for the disk
 FIRST_WORKER: Final = "1"  # its files and its process have the plain name
 
 
@@ -107,7 +109,9 @@ class Cluster:
     def bus(self, principal: str) -> KafkaBus:
         """The broker as this principal; one for each, closed with the cluster."""
         if principal not in self._buses:
-            self._buses[principal] = KafkaBus(self.config(principal), client_id=f"staging-{principal}")
+            self._buses[principal] = KafkaBus(
+                self.config(principal), client_id=f"staging-{principal}", timing=Timing(step_ms=STEP_MS)
+            )
         return self._buses[principal]
 
     def process_ids(self) -> dict[str, int]:

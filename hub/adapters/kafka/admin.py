@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from kafka.admin import (
     ACL,
@@ -35,6 +35,9 @@ from hub.errors import ComityError, NotPermitted, Unreachable
 from hub.ports import BrokerIdentity
 
 _REQUEST_MS: Final = 30_000
+# The controller refuses an act of more than 10,000 metadata records; a topic takes about eight, a rule one.
+TOPICS_AT_ONCE: Final = 500
+RULES_AT_ONCE: Final = 2000
 _VISIBLE_S: Final = 10.0  # a list of access rules right after their creation was once empty
 _DENIED: Final = frozenset({"TopicAuthorizationFailedError", "ClusterAuthorizationFailedError"})
 
@@ -143,8 +146,10 @@ class KafkaAdmin:
     # --- writing ----------------------------------------------------------------------------------
 
     def _create(self, specs: Sequence[TopicSpec]) -> None:
-        if not specs:
-            return
+        for some in _pieces(specs, TOPICS_AT_ONCE):
+            self._create_some(some)
+
+    def _create_some(self, specs: Sequence[TopicSpec]) -> None:
         wanted = {
             spec.name: {
                 "num_partitions": spec.partitions,
@@ -173,12 +178,11 @@ class KafkaAdmin:
                 raise ComityError("topic-not-altered", f"The broker refused settings of {name}: {said}.")
 
     def _allow(self, rules: Sequence[StoredRule]) -> None:
-        if not rules:
-            return
-        with _translated():
-            answer = self._client.create_acls([_acl(rule) for rule in rules])
-        if answer["failed"]:
-            raise _refused(answer["failed"][0], "access rules")
+        for some in _pieces(rules, RULES_AT_ONCE):
+            with _translated():
+                answer = self._client.create_acls([_acl(rule) for rule in some])
+            if answer["failed"]:
+                raise _refused(answer["failed"][0], "access rules")
 
     def _remove(self, rules: Sequence[StoredRule]) -> None:
         if not rules:
@@ -201,6 +205,13 @@ class KafkaAdmin:
 
 
 _ALREADY_EXISTS: Final = 36
+_Item = TypeVar("_Item")
+
+
+def _pieces(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
+    """The items in pieces of at most ``size``."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 @contextmanager
