@@ -7,24 +7,36 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tests.bad_inputs.router_run import MS_MAX, Result, run_through_router
-from tests.bad_inputs.table import router_cases
+from tests.bad_inputs.station_run import run_through_gateway
+from tests.bad_inputs.table import AnyLine, document, gateway_cases, router_cases
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the results. Exit code 1 when a case became something else than the table says, or took too long."""
     parser = argparse.ArgumentParser(prog="python -m tests.bad_inputs", description=__doc__)
     parser.add_argument("--json", action="store_true", help="one object instead of a table")
+    parser.add_argument("--document", action="store_true", help="print docs/bad-inputs.md instead")
     parser.add_argument("ids", nargs="*", help="the start of the ids of the cases to run; else all")
     options = parser.parse_args(arguments)
-    cases = [case for case in router_cases() if not options.ids or case.id.startswith(tuple(options.ids))]
+    if options.document:
+        sys.stdout.write(document())
+        return 0
     with tempfile.TemporaryDirectory() as home:
-        results = asyncio.run(run_through_router(cases, Path(home)))
+        results = asyncio.run(_run(options.ids, Path(home)))
     sys.stdout.write((json.dumps(summary(results), indent=2) if options.json else table(results)) + "\n")
     return 0 if all(each.as_expected for each in results) else 1
+
+
+async def _run(starts: Sequence[str], home: Path) -> list[Result]:
+    def chosen(cases: Iterable[AnyLine]) -> list[AnyLine]:
+        return [case for case in cases if not starts or case.id.startswith(tuple(starts))]
+
+    routed = await run_through_router(chosen(router_cases()), home / "router")
+    return [*routed, *await run_through_gateway(chosen(gateway_cases()), home / "gateway")]
 
 
 def summary(results: Sequence[Result]) -> dict[str, object]:

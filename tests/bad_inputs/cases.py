@@ -69,14 +69,20 @@ class Poison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """One line of the table. ``cast`` names the attacker that it needs: ``any``, ``others`` (with a neighbour), ``spare-keys``, ``ecdsa``."""
+class Line:
+    """One line of the table."""
 
     id: str
     set: str
     what: str
     made: str
     expected: Expected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case(Line):
+    """What a record or a batch in an outbox can show. ``cast`` names the attacker that it needs: ``any``, ``others`` (with a neighbour), ``spare-keys``, ``ecdsa``."""
+
     make: Callable[[Smith], Poison]
     cast: str = "any"
 

@@ -13,6 +13,9 @@ from tests.bad_inputs.texts import Text, texts
 TOO_LARGE: Final = Expected(Outcome.BROKER, "record-too-large")
 
 
+HUGE: Final = "keys-1000000"
+
+
 class _Spot(NamedTuple):
     """A place where the hub parses: what is put there, the code for what is no JSON, what the broker does not even take."""
 
@@ -30,7 +33,7 @@ _SPOTS: Final = (
         "as the whole `comity-jws` header",
         "jws-malformed",
         lambda smith, spoil: spoil(smith.manifest()),
-        frozenset({"keys-1000000"}),
+        frozenset({HUGE}),
         "utf-32",
     ),
     _Spot(
@@ -38,14 +41,14 @@ _SPOTS: Final = (
         "as the first protected header, signed as it stands",
         "jws-malformed",
         lambda smith, spoil: compact(smith.signed(compact(smith.members()), protected=spoil)),
-        frozenset({"keys-1000000", "integer-1000000", "whole-1-mib", "whole-1-mib-1"}),
+        frozenset({"integer-1000000", "whole-1-mib", "whole-1-mib-1"}),
     ),
     _Spot(
         "payload",
         "as the manifest, signed as it stands",
         "manifest-malformed",
         lambda smith, spoil: smith.manifest(spoil),
-        frozenset({"keys-1000000", "integer-1000000", "whole-1-mib", "whole-1-mib-1"}),
+        frozenset({"integer-1000000", "whole-1-mib", "whole-1-mib-1"}),
     ),
 )
 
@@ -54,6 +57,8 @@ def json_cases() -> Iterator[Case]:
     """Each text in each place, then members whose values readers spell differently."""
     for spot in _SPOTS:
         for text in texts():
+            if text.id == HUGE and spot is not _SPOTS[0]:
+                continue  # no broker takes it wherever it is
             yield Case(
                 id=f"B1-{spot.name}-{text.id}",
                 set="B1",

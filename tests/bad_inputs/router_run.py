@@ -21,7 +21,7 @@ from hub.envelope.checking import judge
 from hub.envelope.signers import SoftwareSigner, generate_signer
 from hub.errors import ComityError
 from hub.testing import FakeAuthority, FixedClock, MemoryBus, fake_trust_list
-from tests.bad_inputs.cases import Case, Expected, Outcome, Poison
+from tests.bad_inputs.cases import Case, Expected, Line, Outcome, Poison
 from tests.bad_inputs.said import At, Said, holds_canary
 from tests.bad_inputs.smith import Smith
 from tests.flow.conftest import NOW_MS, Hub, World
@@ -38,7 +38,7 @@ CURVES: Final = (AuthorityId("xd-ecc"), AuthorityId("xe-ecc"))  # attacker and r
 class Result:
     """What became of a case. ``check_ms`` is the hub's check of it, ``routed_ms`` from the outbox to the ledger."""
 
-    case: Case
+    case: Line
     became: Expected
     check_ms: float
     routed_ms: float

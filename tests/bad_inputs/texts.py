@@ -172,10 +172,5 @@ def _doubled_by_escape(good: bytes) -> bytes:
 
 
 def _shown(text: bytes) -> str:
-    return (
-        text.decode("utf-8", "backslashreplace")
-        .encode("unicode_escape")
-        .decode()
-        .replace("\\\\", "\\")
-        .replace("|", "\\|")
-    )
+    shown = text.decode("utf-8", "backslashreplace").encode("unicode_escape").decode()
+    return shown.replace("\\\\", "\\")
