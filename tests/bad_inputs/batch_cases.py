@@ -133,6 +133,8 @@ def _headers() -> Iterator[Case]:
     yield _case(
         "headers-doubled", "`comity-jws` twice", "a valid record with it", refused("manifest-doubled"), _doubled
     )
+    between = "a header name that is no UTF-8, between two records with good ones"
+    yield _case("header-utf8-between", between, "three records without a manifest", _NO_MANIFEST, _between, count=3)
     nameless = "a header whose name has length -1"
     yield _case("header-name-null", nameless, "a valid record with it", _broker("INVALID_RECORD"), _nameless)
 
@@ -143,6 +145,11 @@ def _with_header(name: bytes) -> Callable[[Poison], bytes]:
 
 def _doubled(good: Poison) -> bytes:
     return batch([_record(good, *encoded(good.headers))])
+
+
+def _between(_: Poison) -> bytes:
+    names = (b"good", b"\xff\xfe\x00\x80", b"good")
+    return batch([record(b"k", NAME, [(name, NAME)], delta=delta) for delta, name in enumerate(names)])
 
 
 def _nameless(good: Poison) -> bytes:
