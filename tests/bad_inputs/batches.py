@@ -184,3 +184,9 @@ def _zstd_frame(blocks: Sequence[tuple[int, int, bytes]]) -> bytes:
         last = number == len(blocks) - 1
         data += (size << 3 | kind << 1 | last).to_bytes(3, "little") + content
     return data
+
+
+def offsets_in(data: bytes) -> tuple[int, int]:
+    """The first and the last offset that a batch says it holds."""
+    base, _, _, _, _, _, last_delta, *_ = _HEAD.unpack_from(data)
+    return base, base + last_delta

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol, TypeVar
 from aiokafka import AIOKafkaConsumer
 
 from hub.adapters.kafka import lifecycle
+from hub.adapters.kafka.bounded import install_bounded_gzip
 from hub.adapters.kafka.client_config import ClientConfig
 from hub.adapters.kafka.membership import KafkaMembership
 from hub.adapters.kafka.metadata import Metadata
@@ -57,6 +58,7 @@ class KafkaBus:
 
     async def reader(self, start: Mapping[Place, int]) -> KafkaReader:
         """Read these places from these offsets on. Raises ``Unreachable``, ``NotPermitted``, ``UsageError``."""
+        install_bounded_gzip()
         settings = consumer_settings(self._config, self._client_id, self._timing)
         consumer = AIOKafkaConsumer(**settings, group_id=None)
         await lifecycle.start(consumer, self._config, self._timing)

@@ -1,0 +1,194 @@
+"""Facts 1, 9 and aiokafka's issue 1173: what reading does when a batch is bad, and that it does not hurt our reader."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import RecordTooLargeError, UnsupportedCodecError
+from aiokafka.record import _crecords
+from aiokafka.record import default_records as plain
+
+from hub.adapters.kafka.bounded import UNPACKED_BYTES_MAX, install_bounded_gzip
+from hub.adapters.kafka.bus import PARTITION_FETCH_BYTES_MAX, consumer_settings
+from hub.adapters.kafka.reader import KafkaReader
+from hub.adapters.kafka.timing import Timing
+from hub.core.access import INBOX_RECORD_BYTES_MAX, OUTBOX_RECORD_BYTES_MAX
+from hub.core.records import Place
+from hub.errors import PartitionBroken
+from tests.bad_inputs.batches import GZIP, ZSTD, batch, bomb, compressed, record
+from tests.canaries.log_client import Consumer, assign
+
+GOOD = tuple(Place(f"outbox.x{letter}-good", 0) for letter in "abcd")
+BAD = Place("outbox.xe-bad", 0)
+MESSAGES = 300
+STAMPED = 0x08  # the broker's time
+
+
+class Everything:
+    """Stands for ``Metadata``: every topic is there."""
+
+    async def require(self, places: object) -> None:
+        """It is."""
+
+
+def letters() -> list[bytes]:
+    """Good records, ten in a batch."""
+    return [
+        batch([record(b"k", b"%d" % (base + n), delta=n) for n in range(10)], base=base, attributes=STAMPED)
+        for base in range(0, MESSAGES, 10)
+    ]
+
+
+def logs(bad: bytes) -> dict[Place, list[bytes]]:
+    """Four good outboxes, and one that begins with ``bad``."""
+    return {**{place: letters() for place in GOOD}, BAD: [bad]}
+
+
+def codec(name: int) -> bytes:
+    """A batch of one good record in a codec."""
+    return batch([b""], payload=compressed(record(b"k", b"v"), name), attributes=name | STAMPED)
+
+
+BATCHES: dict[str, Callable[[], bytes]] = {
+    "zstd": lambda: codec(ZSTD),
+    "gzip-bomb": lambda: batch([b""], payload=bomb(GZIP, 2 * UNPACKED_BYTES_MAX), attributes=GZIP | STAMPED),
+    "gzip-broken": lambda: batch([b""], payload=b"no gzip", attributes=GZIP | STAMPED),
+    "checksum": lambda: batch([record(b"k", b"v")], attributes=STAMPED, checksum=1),
+    "cut-record": lambda: batch([b"\x7f"], attributes=STAMPED),
+}
+
+
+async def naive(bad: bytes) -> Counter[str]:
+    """The loop of every tutorial: several partitions, an error is logged, and on it goes."""
+    got: Counter[str] = Counter()
+    written = logs(bad)
+    async with Consumer(written) as consumer:
+        assign(consumer, written)
+        deadline = asyncio.get_running_loop().time() + 3
+        for _ in range(400):
+            if asyncio.get_running_loop().time() > deadline:
+                break
+            with contextlib.suppress(Exception):
+                found = await consumer.getmany(timeout_ms=20, max_records=500)
+                got.update(tp.topic for tp, records in found.items() for _ in records)
+            if all(
+                consumer._subscription._assigned_state(TopicPartition(*place)).position == MESSAGES for place in GOOD
+            ):
+                break
+    return got
+
+
+async def ours(client_config, bad: bytes) -> tuple[dict[str, list[int]], list[PartitionBroken]]:
+    """Our reader on the same logs, until it has read the good ones and met the bad one."""
+    got: dict[str, list[int]] = {place.topic: [] for place in GOOD}
+    broken: list[PartitionBroken] = []
+    written = logs(bad)
+    settings = consumer_settings(client_config, "canary", Timing(fetch_wait_ms=20))
+    async with Consumer(written, **settings, group_id=None) as consumer:
+        reader = KafkaReader(consumer, Everything(), Timing())  # type: ignore[arg-type]  # what it asks of metadata
+        await reader.assign(dict.fromkeys(written, 0))
+        async with asyncio.timeout(20):
+            while sum(map(len, got.values())) < MESSAGES * len(GOOD) or not broken:
+                try:
+                    for each in await reader.fetch(wait_ms=20, records_max=100):
+                        got[each.topic].append(each.offset)
+                except PartitionBroken as error:
+                    broken.append(error)
+                    reader.pause(Place(error.topic, error.partition))
+    return got, broken
+
+
+@pytest.mark.parametrize("name", BATCHES)
+async def test_our_reader_loses_nothing(client_config, name: str) -> None:
+    """Whatever one outbox holds, every record of the others is read once and in order, and the bad place is named."""
+    install_bounded_gzip()
+    got, broken = await ours(client_config, BATCHES[name]())
+    assert got == {place.topic: list(range(MESSAGES)) for place in GOOD}
+    assert [(error.topic, error.offset, error.code) for error in broken] == [(BAD.topic, 0, "record-unreadable")]
+
+
+async def test_canary_a_naive_loop_loses_the_neighbours_records() -> None:
+    """Fact 1: ``getmany`` drains one partition, raises for the next, and throws the first one's records away.
+
+    When this fails, aiokafka has mended it: KafkaReader's one-record-first reading can be dropped.
+    """
+    got = await naive(BATCHES["zstd"]())
+    assert sum(got.values()) < MESSAGES * len(GOOD), "aiokafka's getmany keeps what it drained: see KafkaReader.fetch"
+
+
+def test_canary_zstd_needs_a_library_that_we_do_not_ship() -> None:
+    """Facts 1 and 2: without cramjam one legal zstd record makes a reader raise. When this fails, cramjam is installed."""
+    from aiokafka.record.memory_records import MemoryRecords
+
+    found = MemoryRecords(codec(ZSTD)).next_batch()
+    with pytest.raises(UnsupportedCodecError):
+        list(found)
+
+
+async def test_canary_a_record_beyond_the_fetch_size_is_stepped_over() -> None:
+    """Issue 1173: a batch that does not fit moves the position by one, as if it had been read.
+
+    When this fails, aiokafka has mended it: the translation of RecordTooLargeError in KafkaReader can go.
+    """
+    written = {BAD: [batch([record(b"k", bytes(1000))], attributes=STAMPED)]}
+    async with Consumer(written, room=100) as consumer:
+        assign(consumer, written)
+        with pytest.raises(RecordTooLargeError):
+            await consumer.getmany(timeout_ms=2000)
+        assert await consumer.position(TopicPartition(*BAD)) == 1, "aiokafka stays at the record: see KafkaReader"
+
+
+async def test_our_reader_stays_at_a_record_beyond_the_fetch_size(client_config) -> None:
+    """The place is broken at the record's own offset; when it fits later, it is read."""
+    written = {BAD: [batch([record(b"k", b"v" * 1000)], attributes=STAMPED)]}
+    settings = consumer_settings(client_config, "canary", Timing(fetch_wait_ms=20))
+    context = Consumer(written, room=100, **settings, group_id=None)
+    async with context as consumer:
+        reader = KafkaReader(consumer, Everything(), Timing())  # type: ignore[arg-type]  # as above
+        await reader.assign({BAD: 0})
+        with pytest.raises(PartitionBroken) as caught:
+            await reader.fetch(wait_ms=2000, records_max=10)
+        assert (caught.value.code, caught.value.offset) == ("record-unreadable", 0)
+        context.client.room = None
+        async with asyncio.timeout(5):
+            while not (found := await reader.fetch(wait_ms=100, records_max=10)):
+                pass
+    assert [(each.offset, each.value) for each in found] == [(0, b"v" * 1000)]
+
+
+def test_our_fetch_size_is_the_largest_record() -> None:
+    """So no record of a topic that we read is stepped over: a fetch takes what an inbox or an outbox can hold."""
+    assert max(INBOX_RECORD_BYTES_MAX, OUTBOX_RECORD_BYTES_MAX) <= PARTITION_FETCH_BYTES_MAX
+
+
+def test_canary_aiokafka_unpacks_without_a_limit() -> None:
+    """Fact 9: its own ``gzip_decode`` gives all that a batch unpacks to.
+
+    When this fails, aiokafka has a limit: ``hub.adapters.kafka.bounded`` can be dropped.
+    """
+    from aiokafka.codec import gzip_decode
+
+    assert len(gzip_decode(gzip.compress(bytes(4 * UNPACKED_BYTES_MAX)))) == 4 * UNPACKED_BYTES_MAX
+
+
+def test_our_reader_unpacks_up_to_a_limit() -> None:
+    """A batch of the limit is unpacked, one byte more raises, several members in one stream count together."""
+    install_bounded_gzip()
+    install_bounded_gzip()
+    for module in (_crecords.default_records, plain):
+        unpack = module.gzip_decode
+        assert unpack(gzip.compress(bytes(UNPACKED_BYTES_MAX))) == bytes(UNPACKED_BYTES_MAX)
+        for data in (
+            gzip.compress(bytes(UNPACKED_BYTES_MAX + 1)),
+            gzip.compress(bytes(UNPACKED_BYTES_MAX)) + gzip.compress(b"1"),
+        ):
+            with pytest.raises(ValueError, match="unpacks"):
+                unpack(data)
+        with pytest.raises(ValueError, match=r"."):
+            unpack(b"no gzip")
