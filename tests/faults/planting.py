@@ -115,6 +115,7 @@ PLANTERS: Final[Mapping[Kind, tuple[Planter, ...]]] = {
         Planter("overdue", flags.warned_too_late),
         Planter("lifted", flags.lifted_unraised),
         Planter("lifted", flags.called_late),
+        Planter("overdue", flags.called_late_unanswered),
         Planter("lifted", flags.raised_long_after_the_stop),
         Planter("overdue", flags.raised_for_another_time),
         Planter("overdue", flags.raised_for_no_clock),

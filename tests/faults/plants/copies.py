@@ -59,7 +59,11 @@ def delivery_of_another(plot: Plot) -> None:
 
 def other_value(plot: Plot) -> None:
     """The value of a copy is another than what was sent."""
-    plot.copy(plot.accepted())["digest"] = "digest-altered"
+    copy = plot.copy(plot.accepted())
+    copy["digest"] = "digest-altered"
+    for delivery in plot.story.recipients:
+        if (delivery["sender"], delivery["id"]) == (copy["sender"], copy["id"]):
+            delivery["digest"] = copy["digest"]
 
 
 def other_header(plot: Plot) -> None:

@@ -71,6 +71,15 @@ def called_late(plot: Plot) -> None:
         each.said["flag"] = "met-late"
 
 
+def called_late_unanswered(plot: Plot) -> None:
+    """An answer that never came was called late."""
+    stopped = {line["clock"]["id"] for line in plot.story.senders if _is_stop(line)}
+    flags = [each for each in plot.said("flag", flag="overdue") if each.said["clock"] not in stopped]
+    flag = plot.chance.choice(flags).said
+    for each in plot.said("flag", id=flag["id"]):
+        each.double(id="flag-new", flag="met-late")
+
+
 def raised_long_after_the_stop(plot: Plot) -> None:
     """The watch flagged, and lifted, what the ledger had as answered since long."""
     flag = plot.chance.choice(plot.said("flag", flag="met")).said
