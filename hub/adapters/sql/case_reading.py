@@ -6,18 +6,19 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Column, Connection, Row, Select, Table, select
+from sqlalchemy import Column, ColumnElement, Connection, Row, Select, Table, bindparam, select
 
 from hub.adapters.sql import tables
 from hub.adapters.sql.case_rows import FLAGS, HEADS, IGNORED, MESSAGES, REFUSALS
 from hub.adapters.sql.shelves import row_clock, row_parties
 from hub.core.cases import Case, CaseHead, CaseKey
 from hub.core.ids import ThreadId
-from hub.core.timekeeping import OPEN_STATES, clock_key
+from hub.core.timekeeping import clock_key
 
 V = TypeVar("V")
 
 CASES_PER_QUERY: Final = 100
+_AFTER_DIGITS: Final = "g"  # no hexadecimal digit: behind all threads that begin so
 _HEADS: Final = tables.case_heads
 _CLOCKS: Final = tables.case_clocks
 
@@ -42,21 +43,26 @@ def latest_cases(connection: Connection, limit: int) -> list[Case]:
 
 def cases_by_prefix(connection: Connection, prefix: str, limit: int) -> list[Case]:
     """The cases whose thread starts with ``prefix`` (hexadecimal digits), in the order of threads."""
-    query = select(_HEADS).where(_HEADS.c.thread.startswith(prefix, autoescape=True))
+    query = select(_HEADS).where(_HEADS.c.thread.between(prefix, prefix + _AFTER_DIGITS))  # LIKE would read all
     return list(cases_of(connection, query.order_by(_HEADS.c.thread).limit(limit)))
 
 
 def waiting_cases(connection: Connection, *, due_before_ms: int | None = None) -> Iterator[Case]:
     """The cases with an open clock, or with one that is due at ``due_before_ms``; page by page."""
-    open_ones = _CLOCKS.c.state.in_(sorted(state.value for state in OPEN_STATES))
     columns: list[Column[Any]] = [_CLOCKS.c.thread, _CLOCKS.c.first_party, _CLOCKS.c.second_party]
-    query: Select[Any] = select(*columns).where(open_ones).distinct()
+    query: Select[Any] = select(*columns).where(open_clocks())
     if due_before_ms is not None:
         query = query.where(_CLOCKS.c.due_ms <= due_before_ms)
-    keys = [CaseKey(ThreadId(row.thread), row_parties(row)) for row in connection.execute(query)]
+    # Not DISTINCT in SQL: for that SQLite reads all clocks in the order of their keys.
+    keys = list(dict.fromkeys(CaseKey(ThreadId(row.thread), row_parties(row)) for row in connection.execute(query)))
     for start in range(0, len(keys), CASES_PER_QUERY):
         heads = HEADS.load(connection, keys[start : start + CASES_PER_QUERY])
         yield from _whole(connection, list(heads.values()))
+
+
+def open_clocks() -> ColumnElement[bool]:
+    """The condition that a clock is open, spelt as its index spells it."""
+    return _CLOCKS.c.state.in_(bindparam("open", tables.OPEN_STATES, expanding=True, literal_execute=True))
 
 
 def cases_of(connection: Connection, heads: Select[Any]) -> Iterator[Case]:

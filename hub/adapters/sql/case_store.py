@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, func, select
 
 from hub.adapters.sql import tables
-from hub.adapters.sql.case_reading import all_cases
+from hub.adapters.sql.case_reading import all_cases, open_clocks
 from hub.adapters.sql.case_rows import (
     FLAGS,
     HEADS,
@@ -21,7 +21,7 @@ from hub.adapters.sql.case_rows import (
     TALLIES,
     clocks_shelf,
 )
-from hub.adapters.sql.engine import transaction
+from hub.adapters.sql.engine import reading, transaction
 from hub.adapters.sql.progress import after
 from hub.adapters.sql.shelves import clocks_by_starter
 from hub.core.case_document import export_lines
@@ -103,7 +103,7 @@ class CaseStore:
 
     def next_offsets(self, partitions: Iterable[int]) -> dict[int, int]:
         """Where to read on, per ledger partition. Raises ``Unreachable``."""
-        with transaction(self._engine) as connection:
+        with reading(self._engine) as connection:
             return PROGRESS.next_offsets(connection, partitions)
 
     def apply(self, batch: Sequence[Logged], step: Step) -> Applied:
@@ -127,14 +127,15 @@ class CaseStore:
         """How many clocks run past their due time, by who owes the reply and by kind. Raises ``Unreachable``."""
         clocks = tables.case_clocks.c
         columns: list[Any] = [clocks.recipient, clocks.kind, func.count()]
-        query = select(*columns).where(clocks.state == ClockState.RUNNING.value, clocks.due_ms <= now_ms)
-        with transaction(self._engine) as connection:
+        running = clocks.state == ClockState.RUNNING.value
+        query = select(*columns).where(open_clocks(), running, clocks.due_ms <= now_ms)
+        with reading(self._engine) as connection:
             rows = connection.execute(query.group_by(clocks.recipient, clocks.kind)).all()
         return {(AuthorityId(owes), kind): count for owes, kind, count in rows}
 
     def export(self) -> Iterator[bytes]:
         """The canonical export: the same ledger always gives the same bytes. Raises ``Unreachable``."""
-        with transaction(self._engine) as connection:
+        with reading(self._engine) as connection:
             tallies = dict(TALLIES.read(row) for row in connection.execute(select(tables.case_tallies)))
             yield from export_lines(all_cases(connection), tallies)
 

@@ -20,9 +20,10 @@ from sqlalchemy.exc import NoSuchModuleError as DriverMissing
 
 from hub.errors import Unreachable, UsageError, VerificationFailed
 
-__all__ = ["Connection", "Engine", "database_exists", "open_engine", "sqlite_url", "transaction", "upgrade"]
+__all__ = ["Connection", "Engine", "database_exists", "open_engine", "reading", "sqlite_url", "transaction", "upgrade"]
 
 SQLITE_WAIT_SECONDS: Final = 30.0  # another process writes: its transactions last milliseconds, a backup's seconds
+SQLITE_CACHE_KIB: Final = 32 * 1024  # ids are random: a batch touches pages all over its indexes
 CONNECT_SECONDS_MAX: Final = 10
 _MIGRATION_LOCK: Final = 7_236_021_001  # any number, the same for all processes of a deployment
 
@@ -31,7 +32,7 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
     """An engine on ``url`` (``sqlite:////path/cases.db``, ``postgresql+psycopg://...``). Connects to nothing yet.
 
     SQLite: write-ahead log, synchronous FULL, and the write lock is taken when a transaction begins, so that what it
-    reads cannot change under it. Raises ``UsageError``.
+    reads cannot change under it; only ``reading`` takes no lock. Raises ``UsageError``.
     """
     try:
         parsed = make_url(url)
@@ -69,9 +70,21 @@ def database_exists(engine: Engine) -> bool:
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
     """One transaction; the database's own errors become ours. Raises ``Unreachable``, ``VerificationFailed``."""
+    with _own_errors(), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """One transaction that only reads, from one state of the database: it waits for no writer. Raises ``Unreachable``."""
+    with _own_errors(), engine.connect() as connection, connection.execution_options(reading=True).begin():
+        yield connection
+
+
+@contextmanager
+def _own_errors() -> Iterator[None]:
     try:
-        with engine.begin() as connection:
-            yield connection
+        yield
     except IntegrityError as error:
         raise VerificationFailed(
             "database-conflict", "The database holds a row already that should be new; two processes do the same work."
@@ -113,6 +126,7 @@ def _prepare_sqlite(engine: Engine, *, read_only: bool) -> None:
     def connected(raw: sqlite3.Connection, _record: object) -> None:
         raw.isolation_level = None  # the driver's own BEGIN would come late; ours is below
         cursor = raw.cursor()
+        cursor.execute(f"PRAGMA cache_size = -{SQLITE_CACHE_KIB}")
         if read_only:
             cursor.execute("PRAGMA query_only = ON")
         else:
@@ -122,4 +136,5 @@ def _prepare_sqlite(engine: Engine, *, read_only: bool) -> None:
 
     @event.listens_for(engine, "begin")
     def began(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        only_reads = read_only or connection.get_execution_options().get("reading", False)
+        connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")

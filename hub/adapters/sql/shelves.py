@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Column, Connection, Row, Table, bindparam, select, tuple_
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    Row,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    func,
+    select,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 
 from hub.core.clocks import Clock, ClockState, Flag
 from hub.core.ids import AuthorityId, ClockId, MessageId, ThreadId
@@ -17,8 +33,6 @@ from hub.core.timekeeping import ClockKey, OpenKey, clock_key
 
 K = TypeVar("K")
 V = TypeVar("V")
-
-KEYS_PER_QUERY: Final = 500  # well below SQLite's 32,766 and PostgreSQL's 65,535 parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +46,8 @@ class Shelf(Generic[K, V]):
 
     def load(self, connection: Connection, keys: Iterable[K]) -> dict[K, V]:
         """The values of these keys, where they exist."""
-        columns = tuple_(*self.table.primary_key.columns)
-        found: dict[K, V] = {}
-        for some in chunks(dict.fromkeys(keys), KEYS_PER_QUERY):
-            query = select(self.table).where(columns.in_([self.place(key) for key in some]))
-            found.update(self.read(row) for row in connection.execute(query))
-        return found
+        places = [self.place(key) for key in dict.fromkeys(keys)]
+        return dict(map(self.read, rows_at(connection, tuple(self.table.primary_key.columns), places)))
 
     def save(self, connection: Connection, before: Mapping[K, V], after: Mapping[K, V]) -> None:
         """Insert what is new since ``before`` was loaded, update what differs."""
@@ -59,6 +69,37 @@ class Shelf(Generic[K, V]):
             matches = [column == bindparam(f"at_{column.name}") for column in self.table.primary_key.columns]
             values: dict[str, Any] = {name: bindparam(name) for name in changed[0] if not name.startswith("at_")}
             connection.execute(self.table.update().where(*matches).values(values), changed)
+
+
+def rows_at(
+    connection: Connection, columns: tuple[Column[Any], ...], places: Iterable[tuple[Any, ...]]
+) -> Iterable[Row[Any]]:
+    """The rows whose ``columns`` have one of these values, by the index on them, however many there are."""
+    found = json.dumps(list(places))
+    return connection.execute(_at(columns, connection.dialect.name), {"places": found}) if found != "[]" else ()
+
+
+@cache
+def _at(columns: tuple[Column[Any], ...], dialect: str) -> Select[Any]:
+    """One statement for any number of places: they come as one parameter.
+
+    SQLite reads a whole table for ``(a, b, c, d) IN (VALUES ...)``: it guesses 25 values for each of the columns.
+    """
+    places = bindparam("places", type_=Text)
+    if dialect == "sqlite":
+        each = func.json_each(places).table_valued("value")
+        values: list[ColumnElement[Any]] = [
+            func.json_extract(each.c.value, f"$[{number}]") for number in range(len(columns))
+        ]
+    else:
+        each = func.jsonb_array_elements(cast(places, JSONB)).table_valued("value")
+        values = [
+            cast(each.c.value.op("->>")(number), column.type if isinstance(column.type, Integer) else Text)
+            for number, column in enumerate(columns)
+        ]
+    table = columns[0].table
+    matches = [column == value for column, value in zip(columns, values, strict=True)]
+    return select(table).select_from(each).where(*matches)
 
 
 def chunks(items: Iterable[K], size: int) -> Iterator[list[K]]:
@@ -128,12 +169,8 @@ def clocks_by_starter(
     connection: Connection, table: Table, starters: Iterable[tuple[ThreadId, MessageId]]
 ) -> dict[ClockKey, Clock]:
     """The clocks that these messages started: at most 8 each."""
-    columns: list[Column[Any]] = [table.c.thread, table.c.starter]
-    found: dict[ClockKey, Clock] = {}
-    for some in chunks(dict.fromkeys(starters), KEYS_PER_QUERY):
-        query = select(table).where(tuple_(*columns).in_(some))
-        found.update(row_clock(row) for row in connection.execute(query))
-    return found
+    rows = rows_at(connection, (table.c.thread, table.c.starter), dict.fromkeys(starters))
+    return dict(map(row_clock, rows))
 
 
 def open_clocks_shelf(table: Table) -> Shelf[OpenKey, int]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, delete, func, select, update
 
 from hub.adapters.sql import tables
-from hub.adapters.sql.engine import transaction
+from hub.adapters.sql.engine import reading, transaction
 from hub.adapters.sql.progress import Progress, after
 from hub.adapters.sql.shelves import (
     Shelf,
@@ -77,7 +77,7 @@ class WatchStore:
 
     def next_offsets(self, partitions: Iterable[int]) -> dict[int, int]:
         """Where to read on, per ledger partition. Raises ``Unreachable``."""
-        with transaction(self._engine) as connection:
+        with reading(self._engine) as connection:
             return PROGRESS.next_offsets(connection, partitions)
 
     def apply(self, batch: Sequence[Logged], step: Step) -> int:
@@ -101,7 +101,7 @@ class WatchStore:
         wanted = sorted(set(partitions))
         clocks = select(_CLOCKS.c.partition).where(_CLOCKS.c.partition.in_(wanted), _CLOCKS.c.next_check_ms <= now_ms)
         claims = select(_CLAIMS.c.partition).where(_CLAIMS.c.partition.in_(wanted), _CLAIMS.c.claim.is_not(None))
-        with transaction(self._engine) as connection:
+        with reading(self._engine) as connection:
             return sorted(connection.execute(clocks.union(claims)).scalars())
 
     def fire(self, partition: int, *, now_ms: int, due: Due, emit: Emit) -> int:
@@ -132,7 +132,7 @@ class WatchStore:
         """The oldest bytes that were not acknowledged yet, in order, but for some topics. Raises ``Unreachable``."""
         query = select(_OUTGOING).where(_OUTGOING.c.partition.in_(sorted(set(partitions))))
         query = query.where(_OUTGOING.c.topic.not_in(sorted(without)))
-        with transaction(self._engine) as connection:
+        with reading(self._engine) as connection:
             rows = connection.execute(query.order_by(_OUTGOING.c.number).limit(limit)).all()
         return [Stored(row.number, _outgoing(row.topic, row.partition, row.value)) for row in rows]
 
