@@ -41,7 +41,7 @@ class FaustRunner:
                 ours = {tp.partition for tp in consumer.assignment()}
                 self._process.not_ready = None if ours else "no-partition"
                 if ours:
-                    await self._steps.tick(ours, consumer.at_end)
+                    await self._steps.tick(ours, consumer)
                 await self._pause(settings.tick_ms / 1000)
         finally:
             with contextlib.suppress(Unreachable):  # the process ends in any case

@@ -32,8 +32,9 @@ from hub.core.records import Record
 from hub.core.topics import LEDGER
 from hub.errors import VerificationFailed
 from hub.settings import HubSettings
-from hub.streams.ledger_steps import BATCH_RECORDS_MAX, LedgerSteps
+from hub.streams.ledger_steps import BATCH_RECORDS_MAX, LedgerSteps, portions
 
+BUFFER_RECORDS_MAX: Final = 64  # that Faust holds beside a batch: its default of 4096 could be 3 GB of the largest ones
 BATCH_SECONDS: Final = 0.05  # how long a batch gathers: less than anybody notices
 THREAD_STOP_SECONDS: Final = 3.0  # Faust waits for its thread without a limit, and blocks the loop with it
 
@@ -75,7 +76,6 @@ class Reading(NamedTuple):
 
     position: int
     after_record: int
-    end: int
 
 
 class BoundedThread(WorkerThread):
@@ -135,20 +135,32 @@ class HubThread(driver.AIOKafkaConsumerThread):
             self.after_record[tp], self.follows[tp] = offset, {}
         await super()._seek_wait(consumer, partitions)
 
+    async def ends(self, places: Collection[TP]) -> Mapping[TP, int]:
+        """The end of committed records that each assigned place has now; nothing when the broker is away."""
+        found: Mapping[TP, int] = await self.call_thread(self._ends, list(places))
+        return found
+
     async def readings(self, places: Collection[TP]) -> Mapping[TP, Reading]:
-        """How far each assigned place was read, and the end that it has now."""
+        """How far each assigned place was read."""
         found: Mapping[TP, Reading] = await self.call_thread(self._readings, list(places))
+        return found
+
+    async def _ends(self, places: Sequence[TP]) -> Mapping[TP, int]:
+        try:
+            # As the isolation level says: of what is committed.
+            found: Mapping[TP, int] = await self._ensure_consumer().end_offsets(self._ours(places))
+        except KafkaError:
+            return {}
         return found
 
     async def _readings(self, places: Sequence[TP]) -> Mapping[TP, Reading]:
         consumer = self._ensure_consumer()
-        ours = [tp for tp in places if tp in consumer.assignment() and tp in self.after_record]
-        try:
-            ends = await consumer.end_offsets(ours)  # of committed records, as the isolation level says
-        except KafkaError:
-            return {}  # the broker is away: nobody knows the end, nothing is at it
-        # From here on nothing else runs in this thread: position and last record belong together.
-        return {tp: Reading(await consumer.position(tp), self.after_record[tp], ends[tp]) for tp in ours}
+        # Nothing else runs in this thread meanwhile: position and last record belong together.
+        return {tp: Reading(await consumer.position(tp), self.after_record[tp]) for tp in self._ours(places)}
+
+    def _ours(self, places: Sequence[TP]) -> list[TP]:
+        assigned = self._ensure_consumer().assignment()
+        return [tp for tp in places if tp in assigned and tp in self.after_record]
 
 
 class HubConsumer(driver.Consumer):
@@ -215,16 +227,19 @@ class HubConsumer(driver.Consumer):
             partition: (taken[partition], after) for partition, after in fetched.items() if after > taken[partition]
         }
 
-    async def at_end(self, partitions: Collection[int]) -> Collection[int]:
-        """Which partitions are read to their ends, and all that was read is taken."""
-        places = [TP(LEDGER, partition) for partition in partitions]
-        readings = await self._thread.readings(places)
-        taken = self.steps.next_offsets(partitions)
-        return [
-            tp.partition
+    async def ends(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """Implements ``Reach``."""
+        found = await self._thread.ends([TP(LEDGER, partition) for partition in partitions])
+        return {tp.partition: end for tp, end in found.items()}
+
+    async def taken(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """Implements ``Reach``: behind the last record there may be markers, which nobody takes."""
+        readings = await self._thread.readings([TP(LEDGER, partition) for partition in partitions])
+        stored = self.steps.next_offsets(partitions)
+        return {
+            tp.partition: reading.position if stored[tp.partition] >= reading.after_record else stored[tp.partition]
             for tp, reading in readings.items()
-            if reading.position >= reading.end and taken[tp.partition] >= reading.after_record
-        ]
+        }
 
 
 class HubTransport(driver.Transport):
@@ -281,6 +296,7 @@ def build_ledger_app(settings: FaustSettings, steps: LedgerSteps, *, name: str, 
         web_enabled=False,
         topic_allow_declare=False,
         topic_disable_leader=True,
+        stream_buffer_maxsize=BUFFER_RECORDS_MAX,
         stream_wait_empty=False,
         table_standby_replicas=0,
         agent_supervisor=ForfeitOneForOneSupervisor,
@@ -294,8 +310,9 @@ def build_ledger_app(settings: FaustSettings, steps: LedgerSteps, *, name: str, 
             try:
                 for batch in by_partition(events):
                     unbroken = hub_consumer(app).continuing(batch)
-                    if unbroken:
-                        steps.take(unbroken)
+                    for portion in portions(unbroken) if unbroken else ():
+                        steps.take(portion)
+                        await asyncio.sleep(0)  # a backlog leaves room for ticks and the health server
             except Exception as error:  # noqa: BLE001 (Faust would acknowledge, restart the agent, and go on behind it)
                 failed(error)
                 await asyncio.Event().wait()

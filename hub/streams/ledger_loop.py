@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from hub.core.records import Place
 from hub.core.topics import LEDGER
 from hub.errors import UsageError
 from hub.ports import Bus, Reader
-from hub.streams.ledger_steps import BATCH_RECORDS_MAX, LedgerSteps
+from hub.streams.ledger_steps import BATCH_RECORDS_MAX, LedgerSteps, portions
 from hub.streams.process import Process
 
 WAIT_MS_MAX: Final = 100  # for records, so that a stop is noticed
@@ -35,27 +35,31 @@ async def follow_ledger(process: Process, bus: Bus, steps: LedgerSteps, *, parti
     loop = asyncio.get_running_loop()
     next_tick = loop.time()
 
-    async def at_end(wanted: Collection[int]) -> Collection[int]:
-        return await _at_end(reader, wanted)
-
     process.not_ready = None
     try:
         while not process.stopping.is_set():
             records = await reader.fetch(
                 wait_ms=min(WAIT_MS_MAX, process.settings.tick_ms), records_max=BATCH_RECORDS_MAX
             )
-            if records:
-                steps.take(records)
+            for portion in portions(records) if records else ():
+                steps.take(portion)
+                await asyncio.sleep(0)  # a backlog leaves room for the health server
             if loop.time() >= next_tick:
                 next_tick = loop.time() + tick_seconds
-                await steps.tick(range(partitions), at_end)
+                await steps.tick(range(partitions), _Reach(reader))
     finally:
         await reader.close()
 
 
-async def _at_end(reader: Reader, wanted: Collection[int]) -> Collection[int]:
-    """Whatever was fetched was taken before the next fetch, so positions tell."""
-    ends = await reader.end_offsets()
-    return [
-        partition for partition in wanted if reader.position(Place(LEDGER, partition)) >= ends[Place(LEDGER, partition)]
-    ]
+class _Reach:
+    """Implements ``Reach``: whatever was fetched was taken before the next fetch, so positions tell."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def ends(self, partitions: Collection[int]) -> Mapping[int, int]:
+        ends = await self._reader.end_offsets()
+        return {partition: ends[Place(LEDGER, partition)] for partition in partitions}
+
+    async def taken(self, partitions: Collection[int]) -> Mapping[int, int]:
+        return {partition: self._reader.position(Place(LEDGER, partition)) for partition in partitions}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final, Protocol, TypeVar
 
 from hub.core.entries import Logged
@@ -11,12 +11,22 @@ from hub.core.records import Record
 from hub.errors import VerificationFailed
 from hub.wire.ledger import decode_ledger
 
-BATCH_RECORDS_MAX: Final = 100  # ledger records in one SQL transaction; each may hold hundreds of entries
-
-AtEnd = Callable[[Collection[int]], Awaitable[Collection[int]]]
-"""Which of these ledger partitions are read, and taken, to the end that they have now."""
+BATCH_RECORDS_MAX: Final = 100  # ledger records in one batch; each may hold hundreds of entries
+TRANSACTION_BYTES_MAX: Final = 512 * 1024  # of values in one SQL transaction: a thousand entries, for 0.2 s at most
 
 T = TypeVar("T")
+
+
+class Reach(Protocol):
+    """How far the ledger goes, and how far it was taken. A partition of which that is not known is left out."""
+
+    async def ends(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """The end that each partition has now; whatever lies below it is decided."""
+        ...
+
+    async def taken(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """The offset below which nothing is left to take, in each partition."""
+        ...
 
 
 class LedgerSteps(Protocol):
@@ -27,15 +37,27 @@ class LedgerSteps(Protocol):
         ...
 
     def take(self, records: Sequence[Record]) -> None:
-        """Take records of ONE partition, in rising offsets; those that were taken before change nothing.
+        """Take records of ONE partition, in one SQL transaction, in rising offsets; those that were taken before change nothing.
 
         Raises whatever is wrong, with the next offset right before the bad record: the process then ends.
         """
         ...
 
-    async def tick(self, partitions: Collection[int], at_end: AtEnd) -> None:
+    async def tick(self, partitions: Collection[int], reach: Reach) -> None:
         """What time asks for, for the partitions that are ours."""
         ...
+
+
+def portions(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """A batch cut for one SQL transaction each: another process that writes waits for no longer than one."""
+    start = size = 0
+    for end, record in enumerate(records):
+        length = len(record.value or b"")
+        if end > start and size + length > TRANSACTION_BYTES_MAX:
+            yield records[start:end]
+            start, size = end, 0
+        size += length
+    yield records[start:]
 
 
 def take_logged(records: Sequence[Record], apply: Callable[[Sequence[Logged]], T]) -> T | None:

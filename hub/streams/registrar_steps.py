@@ -12,7 +12,7 @@ from hub.core.effects import Alert
 from hub.core.entries import Entry
 from hub.core.records import Record
 from hub.ports import Clock
-from hub.streams.ledger_steps import AtEnd, take_logged
+from hub.streams.ledger_steps import Reach, take_logged
 from hub.streams.metrics import Metrics
 
 OVERDUE_MS: Final = 15_000  # how often overdue clocks are counted: no oftener than a scrape
@@ -47,7 +47,7 @@ class RegistrarSteps:
         if applied is not None:
             self._tell(applied)
 
-    async def tick(self, partitions: Collection[int], at_end: AtEnd) -> None:  # noqa: ARG002 (counts need no end)
+    async def tick(self, partitions: Collection[int], reach: Reach) -> None:  # noqa: ARG002 (counts need no end)
         """Count the clocks that run past their due time, in all partitions: any worker sees the whole view."""
         now_ms = self._clock.now_ms()
         if now_ms - self._counted_ms >= OVERDUE_MS:

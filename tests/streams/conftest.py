@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ class Ledger:
 
 @dataclass
 class Watching:
-    """A watch and whoever restarts it: ``run`` reads the ledger to its end and ticks once."""
+    """A watch and whoever restarts it: ``run`` takes the ledger and ticks once."""
 
     ledger: Ledger
     engine: Engine
@@ -87,17 +87,29 @@ class Watching:
             alert=self.alerts.append,
         )
 
-    async def run(self, steps: WatchSteps, *, at_end: bool = True) -> None:
-        """Take what is new in every partition, then tick; ``at_end`` says whether that was all."""
+    async def run(self, steps: WatchSteps, *, ahead: int = 0) -> None:
+        """Take what is new in every partition, then tick; ``ahead``: how many records others have written by then."""
         for partition in range(PARTITIONS):
             records = self.ledger.records(partition)
             if records:
                 steps.take(records)
+        await steps.tick(range(PARTITIONS), Taken(self.ledger, ahead))
 
-        async def ends(partitions: Any) -> Any:
-            return partitions if at_end else ()
 
-        await steps.tick(range(PARTITIONS), ends)
+@dataclass
+class Taken:
+    """All that was there was taken, and ``ahead`` more records are there by now. Implements ``Reach``."""
+
+    ledger: Ledger
+    ahead: int
+
+    async def ends(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """Behind the records that others write."""
+        return {partition: len(self.ledger.records(partition)) + self.ahead for partition in partitions}
+
+    async def taken(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """Behind the records of the ledger."""
+        return {partition: len(self.ledger.records(partition)) for partition in partitions}
 
 
 @pytest.fixture(scope="session")

@@ -45,6 +45,7 @@ class Taken:
     def __init__(self, error: Exception | None = None) -> None:
         self.offsets: dict[int, int] = {}
         self.values: list[bytes | None] = []
+        self.batches: list[int] = []
         self.ticks = 0
         self._error = error
 
@@ -57,9 +58,10 @@ class Taken:
         if self._error is not None:
             raise self._error
         self.values += [record.value for record in records]
+        self.batches.append(len(records))
         self.offsets[records[0].partition] = records[-1].offset + 1
 
-    async def tick(self, _partitions, _at_end):
+    async def tick(self, _partitions, _reach):
         """Count."""
         self.ticks += 1
 
@@ -188,9 +190,13 @@ class Log:
         """Note where to."""
         self.sought = dict(offsets)
 
+    async def ends(self, _places):
+        """Where it ends now."""
+        return {TP(LEDGER, 0): self.end}
+
     async def readings(self, _places):
         """How far it was read."""
-        return {TP(LEDGER, 0): Reading(self._position, self.after_record[TP(LEDGER, 0)], self.end)}
+        return {TP(LEDGER, 0): Reading(self._position, self.after_record[TP(LEDGER, 0)])}
 
 
 async def _consumer(build, log: Log, taken: int, failures: list[BaseException] | None = None) -> HubConsumer:
@@ -232,16 +238,26 @@ def test_the_log_must_hold_what_is_read_next(offset: int, code: str | None):
 @pytest.mark.parametrize(
     ("log", "taken", "expected"),
     [
-        (Log(position=10, after_record=8), 8, [0]),  # two markers behind the last record
-        (Log(position=9, after_record=8), 8, []),  # the end moved on
-        (Log(position=10, after_record=8), 7, []),  # a record is still on its way to the steps
+        (Log(position=10, after_record=8), 8, 10),  # two markers behind the last record
+        (Log(position=10, after_record=8), 7, 7),  # a record is still on its way to the steps
     ],
 )
-async def test_the_end_is_reached_when_all_is_read_and_taken(build, log: Log, taken: int, expected: list[int]):
-    """Both, at an end that was asked for after the time was read."""
+async def test_markers_count_as_taken_once_no_record_is_under_way(build, log: Log, taken: int, expected: int):
+    """A partition whose last offsets are markers is at its end all the same."""
     consumer = await _consumer(build, log, taken)
-    assert await consumer.at_end([0]) == expected
+    assert (await consumer.ends([0]), await consumer.taken([0])) == ({0: 10}, {0: expected})
     assert consumer.behind() == ({0: (taken, 8)} if taken < 8 else {})
+
+
+async def test_a_backlog_is_taken_in_small_transactions(build, monkeypatch: pytest.MonkeyPatch):
+    """Another process that writes to the same database waits for no longer than one."""
+    monkeypatch.setattr("hub.streams.ledger_steps.TRANSACTION_BYTES_MAX", 3)
+    steps = Taken()
+    app = build(steps)
+    values = [b"a", b"bb", b"cccc", b"d"]
+    fetched(app, *((0, offset) for offset in range(4)))
+    await feed(app, "registrar", *((0, offset, value) for offset, value in enumerate(values)))
+    assert (steps.values, steps.batches) == (values, [2, 1, 1])
 
 
 def test_a_silent_peers_thread_holds_nothing_up(monkeypatch: pytest.MonkeyPatch):
@@ -283,10 +299,6 @@ class Frozen:
     def behind(self):
         """What is on its way."""
         return self.moves
-
-    async def at_end(self, partitions):
-        """All of them."""
-        return partitions
 
 
 @pytest.fixture

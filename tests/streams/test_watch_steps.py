@@ -67,11 +67,23 @@ async def test_nothing_is_raised_before_the_ledger_was_read_to_its_end(watching,
     """A stop may lie in what was not read yet."""
     pass_until(ledger, asked, 1.2)
     steps = watching.start()
-    await watching.run(steps, at_end=False)
+    await watching.run(steps, ahead=1)
     assert ledger.told("xa-moj") == []
     ledger.write(story.message("xb-pgo>xa-moj", "ack", story.clock("stop"), irt=asked))
     await watching.run(steps)
     assert ledger.told("xa-moj") == []
+
+
+async def test_a_ledger_that_others_write_all_the_time_holds_no_flag_up(watching, ledger, asked, story):
+    """Whoever takes records is never at an end that moves on: what counts is the end after the time was read."""
+    pass_until(ledger, asked, 1.2)
+    steps = watching.start()
+    for _ in range(2):
+        await watching.run(steps, ahead=1)
+        assert ledger.told("xa-moj") == []
+    ledger.write(story.message("xa-moj>xb-pgo", thread=2))
+    await watching.run(steps, ahead=1)
+    assert (ledger.told("xa-moj"), ledger.told("xb-pgo")) == (["overdue"], ["overdue"])
 
 
 @pytest.mark.parametrize("fault", ["lost", "stored"])
@@ -79,7 +91,7 @@ async def test_bytes_that_were_stored_are_sent_until_acknowledged(watching, ledg
     """A kill between store and send: the next process sends exactly the same bytes; a repeat is the same number."""
     pass_until(ledger, asked, 1.0)
     bus = MemoryBus(ledger.broker, WATCH)
-    for _ in range(3):  # the ledger and two inboxes, each a send of its own
+    for _ in range(4):  # all together, then the ledger and two inboxes, each by itself
         bus.fail_next(fault)
     await watching.run(watching.start(bus))
     stored = WatchStore(watching.engine, warn_percents=(50, 80)).outgoing([0], 10)
@@ -88,7 +100,7 @@ async def test_bytes_that_were_stored_are_sent_until_acknowledged(watching, ledg
     assert WatchStore(watching.engine, warn_percents=(50, 80)).outgoing([0], 10) == []
     for authority in BOTH:
         values = [record.value for record in ledger.broker.records(f"inbox.{authority}")]
-        assert len(values) == (1 if fault == "lost" else 2)
+        assert len(values) == (1 if fault == "lost" else 3)
         assert set(values) == {each.record.value for each in stored if each.record.topic == f"inbox.{authority}"}
     await watching.run(watching.start())  # its own repeated ledger record is skipped, no alarm
     assert {alert.code for alert in watching.alerts} == {"broker-silent"}
