@@ -144,6 +144,18 @@ async def test_canary_a_record_beyond_the_fetch_size_is_stepped_over() -> None:
         assert await consumer.position(TopicPartition(*BAD)) == 1, "aiokafka stays at the record: see KafkaReader"
 
 
+async def test_canary_async_for_steps_over_a_record_and_only_logs(caplog: pytest.LogCaptureFixture) -> None:
+    """Issue 1173 again: in ``async for`` the loss is not even raised. When this fails, it is; we use ``getmany`` anyway."""
+    large, small = record(b"k", bytes(1000)), record(b"k", b"next")
+    written = {BAD: [batch([large], attributes=STAMPED), batch([small], base=1, attributes=STAMPED)]}
+    async with Consumer(written, room=100) as consumer:
+        assign(consumer, written)
+        async with asyncio.timeout(5):
+            first = await anext(aiter(consumer))
+    assert (first.offset, first.value) == (1, b"next")
+    assert "error in consumer iterator" in caplog.text
+
+
 async def test_our_reader_stays_at_a_record_beyond_the_fetch_size(client_config) -> None:
     """The place is broken at the record's own offset; when it fits later, it is read."""
     written = {BAD: [batch([record(b"k", b"v" * 1000)], attributes=STAMPED)]}

@@ -161,7 +161,7 @@ async def test_the_app_writes_nothing_and_makes_no_topic(build):
     services = [type(service).__name__ for service in app.boot_strategy.server()]
     assert "Producer" not in services
     assert (app.conf.topic_disable_leader, app.conf.topic_allow_declare, app.conf.web_enabled) == (True, False, False)
-    assert all(topic.acks is False for topic in app.topics)
+    assert [agent.channel.acks for agent in app.agents.values()] == [False]
 
 
 class Log:
