@@ -26,6 +26,7 @@ def batch_cases() -> Iterator[Case]:
     yield from _times()
     yield from _counts()
     yield from _formats()
+    yield from _lengths()
     yield from _sizes()
     partition = "in partition 1, which the topic does not have"
     yield _case("partition-1", "a valid record", partition, _broker("UNKNOWN_TOPIC_OR_PARTITION"), _plain, partition=1)
@@ -274,6 +275,10 @@ def _formats() -> Iterator[Case]:
         _broker("TRANSACTIONAL_ID_AUTHORIZATION_FAILED"),
         lambda good: batch([_record(good)], attributes=batches.TRANSACTIONAL, producer=(1, 0, 0)),
     )
+
+
+def _lengths() -> Iterator[Case]:
+    invalid = _broker("INVALID_RECORD")
     lengths = {
         "value-length": b"\x00\x00\x00" + batches.varint(-1) + batches.varint(1 << 30),
         "key-length": b"\x00\x00\x00" + batches.varint(1 << 30),
@@ -282,6 +287,10 @@ def _formats() -> Iterator[Case]:
         yield _case(
             name, "a length that leaves the record", "a record's bytes", invalid, _raw(batches.varint(len(body)) + body)
         )
+    negative = b"\x00\x00\x00" + batches.varint(-5) + batches.varint(-7) + b"\x00"
+    below = _raw(batches.varint(len(negative)) + negative)
+    what = "key and value lengths below -1, read as null"
+    yield _case("lengths-negative", what, "a record's bytes", _NO_MANIFEST, below)
     yield _case(
         "varint",
         "a length whose number never ends",

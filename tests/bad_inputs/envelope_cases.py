@@ -20,6 +20,7 @@ _ORDER_P384: Final = int(
 )
 _DIGEST: Final = "A" * 43
 _MALFORMED: Final = refused("manifest-malformed")
+_AFTERWARDS: Final = "in the JWS, whose signatures are over the good bytes"
 _NO_JWS: Final = refused("jws-malformed")
 _NOT_SIGNED: Final = refused("signature-invalid")
 
@@ -29,6 +30,7 @@ def envelope_cases() -> Iterator[Case]:
     yield from _versions()
     yield from _protected()
     yield from _encodings()
+    yield from _shapes()
     yield from _keys()
     yield from _signatures()
     yield from _curve_signatures()
@@ -105,60 +107,64 @@ def _protected() -> Iterator[Case]:
     yield case("iat-1970", "`iat` of 0: only the manifest's times count", ACCEPTED, put(iat=0))
 
 
+def _changed(name: str, what: str, change: Callable[[Members], object], expected: Expected = _NO_JWS) -> Case:
+    """A JWS that was changed after it was signed."""
+
+    def make(smith: Smith) -> Poison:
+        members = smith.signed(compact(smith.members()))
+        change(members)
+        return _sealed(smith, members)
+
+    return _case(name, what, _AFTERWARDS, expected, make)
+
+
 def _encodings() -> Iterator[Case]:
-    made = "in the JWS, whose signatures are over the good bytes"
-
-    def case(name: str, what: str, change: Callable[[Members], object], expected: Expected = _NO_JWS) -> Case:
-        def make(smith: Smith) -> Poison:
-            members = smith.signed(compact(smith.members()))
-            change(members)
-            return _sealed(smith, members)
-
-        return _case(name, what, made, expected, make)
-
     def respelled(spell: Callable[[str], str]) -> Callable[[Members], object]:
         return lambda members: members["signatures"][0].update(signature=spell(members["signatures"][0]["signature"]))
 
-    yield case("base64-padded", "base64url with padding", respelled(lambda text: text + "=="))
-    yield case("base64-standard", "base64 with `+` and `/`", respelled(lambda text: "+/" + text[2:]))
-    yield case("base64-space", "a space in base64url", respelled(lambda text: text[:9] + " " + text[9:]))
-    yield case("base64-newline", "a line feed in base64url", respelled(lambda text: text[:64] + "\n" + text[64:]))
-    yield case(
+    yield _changed("base64-padded", "base64url with padding", respelled(lambda text: text + "=="))
+    yield _changed("base64-standard", "base64 with `+` and `/`", respelled(lambda text: "+/" + text[2:]))
+    yield _changed("base64-space", "a space in base64url", respelled(lambda text: text[:9] + " " + text[9:]))
+    yield _changed("base64-newline", "a line feed in base64url", respelled(lambda text: text[:64] + "\n" + text[64:]))
+    yield _changed(
         "base64-bits", "unused bits that are not zero", respelled(lambda text: text[:-1] + chr(ord(text[-1]) + 1))
     )
-    yield case("base64-length", "a length that base64 does not have", respelled(lambda text: text[:-1]))
-    yield case("base64-wide", "full-width letters", respelled(lambda text: "\uff21" + text[1:]))
-    yield case(
+    yield _changed("base64-length", "a length that base64 does not have", respelled(lambda text: text[:-1]))
+    yield _changed("base64-wide", "full-width letters", respelled(lambda text: "\uff21" + text[1:]))
+    yield _changed(
         "payload-space",
         "a space in the payload",
         lambda each: each.update(payload=each["payload"][:9] + " " + each["payload"][9:]),
     )
-    yield case(
+    yield _changed(
         "unprotected", "an unprotected header", lambda each: each["signatures"][0].update(header={"alg": "none"})
     )
-    yield case("flattened", "flattened JSON", lambda each: each.update(each.pop("signatures")[0]))
-    yield case("signatures-none", "no signature", lambda each: each.update(signatures=[]))
-    yield case("signatures-33", "33 signatures", lambda each: each.update(signatures=each["signatures"][:1] * 33))
-    yield case("signatures-object", "an object for the signatures", lambda each: each.update(signatures={}))
-    yield case(
+    yield _changed("flattened", "flattened JSON", lambda each: each.update(each.pop("signatures")[0]))
+
+
+def _shapes() -> Iterator[Case]:
+    yield _changed("signatures-none", "no signature", lambda each: each.update(signatures=[]))
+    yield _changed("signatures-33", "33 signatures", lambda each: each.update(signatures=each["signatures"][:1] * 33))
+    yield _changed("signatures-object", "an object for the signatures", lambda each: each.update(signatures={}))
+    yield _changed(
         "signatures-one",
         "the first signature alone",
         lambda each: each["signatures"].pop(),
         refused("algorithms-mismatch"),
     )
-    yield case(
+    yield _changed(
         "signatures-doubled",
         "the first signature twice",
         lambda each: each.update(signatures=each["signatures"][:1] * 2),
         refused("algorithms-mismatch"),
     )
-    yield case(
+    yield _changed(
         "signatures-swapped",
         "the signatures in the other order",
         lambda each: each["signatures"].reverse(),
         refused("algorithms-mismatch"),
     )
-    yield case(
+    yield _changed(
         "signatures-three",
         "a third signature",
         lambda each: each["signatures"].append(each["signatures"][0]),
@@ -171,7 +177,7 @@ def _encodings() -> Iterator[Case]:
         text = ".".join((first["protected"], members["payload"], first["signature"]))
         return Poison(smith.draft().key, smith.value, ((JWS_HEADER, text.encode()),))
 
-    yield _case("compact", "compact serialization", made, _NO_JWS, compact_form)
+    yield _case("compact", "compact serialization", _AFTERWARDS, _NO_JWS, compact_form)
 
 
 def _keys() -> Iterator[Case]:

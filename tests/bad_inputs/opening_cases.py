@@ -36,6 +36,7 @@ def opening_cases() -> Iterator[OpeningCase]:
     """All of them, in the order of the recipient's checks."""
     yield from _values()
     yield from _recipients()
+    yield from _wraps()
     yield from _bindings()
     yield from _plaintexts()
     yield from _texts()
@@ -150,6 +151,9 @@ def _recipients() -> Iterator[OpeningCase]:
         mismatch,
         lambda forger: forger.letter(keys=lambda keys: [forger.foreign_key, keys[1]]),
     )
+
+
+def _wraps() -> Iterator[OpeningCase]:
     yield _edited("recipients-0", "no recipient", refused("jwe-malformed"), _put(recipients=[]))
     many = "1,001 recipients without a key"
     yield _edited("recipients-1001", many, refused("jwe-malformed"), lambda each: each.update(recipients=[{}] * 1_001))
@@ -172,7 +176,10 @@ def _recipients() -> Iterator[OpeningCase]:
         lambda each: each["recipients"][0]["header"].update(alg="ECDH-ES+A256KW"),
     )
     yield _edited(
-        "kid-other", "another key's id", mismatch, lambda each: each["recipients"][0]["header"].update(kid="A" * 43)
+        "kid-other",
+        "another key's id",
+        refused("recipient-mismatch"),
+        lambda each: each["recipients"][0]["header"].update(kid="A" * 43),
     )
     yield _edited("wraps-swapped", "the two wrapped keys in each other's place", refused("cannot-decrypt"), _swap_wraps)
     yield _edited(

@@ -13,12 +13,14 @@ from tests.bad_inputs.cases import ACCEPTED, Case, Expected, Make, Outcome, Pois
 from tests.bad_inputs.smith import CANARY, Smith
 
 NAME: Final = CANARY.encode()
+_BESIDE: Final = "beside a valid `comity-jws`"
 _BROKER: Final = Expected(Outcome.BROKER, "record-too-large")
 
 
 def record_cases() -> Iterator[Case]:
     """All of them."""
     yield from _keys()
+    yield from _manifest_headers()
     yield from _headers()
     yield from _sizes()
 
@@ -62,14 +64,14 @@ def _keys() -> Iterator[Case]:
     )
 
 
-def _headers() -> Iterator[Case]:
-    made = "beside a valid `comity-jws`"
+def _beside(name: str, what: str, code: str, *more: tuple[str, bytes]) -> Case:
+    def spoil(good: Poison) -> Poison:
+        return replace(good, headers=(*good.headers, *more))
 
-    def beside(name: str, what: str, code: str, *more: tuple[str, bytes]) -> Case:
-        return _case(
-            f"header-{name}", what, made, refused(code), lambda good: replace(good, headers=(*good.headers, *more))
-        )
+    return _case(f"header-{name}", what, _BESIDE, refused(code), spoil)
 
+
+def _manifest_headers() -> Iterator[Case]:
     yield _case(
         "headers-0",
         "no header",
@@ -80,11 +82,11 @@ def _headers() -> Iterator[Case]:
     yield _case(
         "header-doubled",
         "`comity-jws` twice",
-        made,
+        _BESIDE,
         refused("manifest-doubled"),
         lambda good: replace(good, headers=good.headers * 2),
     )
-    yield beside("jws-null", "a second `comity-jws` that is null", "manifest-doubled", (JWS_HEADER, b""))
+    yield _beside("jws-null", "a second `comity-jws` that is null", "manifest-doubled", (JWS_HEADER, b""))
     yield _case(
         "header-jws-alone",
         "a null `comity-jws`",
@@ -106,37 +108,40 @@ def _headers() -> Iterator[Case]:
         refused("manifest-missing"),
         lambda good: replace(good, headers=_renamed(good.headers, "comity-jws ")),
     )
-    yield beside(
+
+
+def _headers() -> Iterator[Case]:
+    yield _beside(
         "hub",
         "`comity-hub: bundle/1`, which says that the hub wrote it",
         "header-not-allowed",
         (HUB_HEADER, b"bundle/1"),
     )
-    yield beside("hub-other", "`hub-routed`", "header-not-allowed", ("hub-routed", NAME))
-    yield beside("empty", "a header without a name", "header-not-allowed", ("", NAME))
-    yield beside("nul", "a null byte as a name", "header-not-allowed", ("\x00", NAME))
-    yield beside("bidi", "U+202E in a name", "header-not-allowed", ("ce_id\u202e", NAME))
-    yield beside("canary", "a name that tells content", "header-not-allowed", (CANARY, NAME))
-    yield beside("long", "a name of 60 KiB", "header-not-allowed", (CANARY.ljust(60 * 1024), b""))
-    yield beside("upper", "`CE_ID`", "header-not-allowed", ("CE_ID", NAME))
-    yield beside("ce-unknown", "`ce_time`", "header-not-allowed", ("ce_time", NAME))
-    yield beside("ce-other", "`ce_id` of another message", "header-mismatch", ("ce_id", NAME))
-    yield beside(
+    yield _beside("hub-other", "`hub-routed`", "header-not-allowed", ("hub-routed", NAME))
+    yield _beside("empty", "a header without a name", "header-not-allowed", ("", NAME))
+    yield _beside("nul", "a null byte as a name", "header-not-allowed", ("\x00", NAME))
+    yield _beside("bidi", "U+202E in a name", "header-not-allowed", ("ce_id\u202e", NAME))
+    yield _beside("canary", "a name that tells content", "header-not-allowed", (CANARY, NAME))
+    yield _beside("long", "a name of 60 KiB", "header-not-allowed", (CANARY.ljust(60 * 1024), b""))
+    yield _beside("upper", "`CE_ID`", "header-not-allowed", ("CE_ID", NAME))
+    yield _beside("ce-unknown", "`ce_time`", "header-not-allowed", ("ce_time", NAME))
+    yield _beside("ce-other", "`ce_id` of another message", "header-mismatch", ("ce_id", NAME))
+    yield _beside(
         "ce-twice",
         "`ce_specversion` twice, once wrong",
         "header-mismatch",
         ("ce_specversion", b"1.0"),
         ("ce_specversion", NAME),
     )
-    yield beside("trace-17", "17 `traceparent`", "headers-too-many", *[("traceparent", NAME)] * 17)
-    yield beside("trace-10000", "10,000 `traceparent`", "headers-too-many", *[("traceparent", b"")] * 10_000)
-    yield beside("foreign-10000", "10,000 foreign headers", "header-not-allowed", *[("x", b"")] * 10_000)
-    yield beside("trace-5-kib", "a `tracestate` of 5 KiB", "headers-too-many", ("tracestate", NAME.ljust(5 * 1024)))
+    yield _beside("trace-17", "17 `traceparent`", "headers-too-many", *[("traceparent", NAME)] * 17)
+    yield _beside("trace-10000", "10,000 `traceparent`", "headers-too-many", *[("traceparent", b"")] * 10_000)
+    yield _beside("foreign-10000", "10,000 foreign headers", "header-not-allowed", *[("x", b"")] * 10_000)
+    yield _beside("trace-5-kib", "a `tracestate` of 5 KiB", "headers-too-many", ("tracestate", NAME.ljust(5 * 1024)))
     hidden: Headers = (("traceparent", b"%n${jndi:ldap://x}\r\n\x1b[31m"), ("tracestate", NAME))
     yield _case(
         "header-trace-odd",
         "log injection in `traceparent`, which nobody looks into",
-        made,
+        _BESIDE,
         ACCEPTED,
         lambda good: replace(good, headers=(*good.headers, *hidden)),
     )
