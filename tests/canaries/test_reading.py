@@ -174,6 +174,52 @@ async def test_our_reader_stays_at_a_record_beyond_the_fetch_size(client_config)
     assert [(each.offset, each.value) for each in found] == [(0, b"v" * 1000)]
 
 
+def crowded() -> dict[Place, list[bytes]]:
+    """One outbox with a batch of 10,000 records; its neighbours are still empty."""
+    crowd = batch([record(b"k", b"v", delta=n) for n in range(10_000)], attributes=STAMPED)
+    return {BAD: [crowd], **{place: [] for place in GOOD}}
+
+
+async def arrive(written: dict[Place, list[bytes]]) -> None:
+    """The neighbours write, and the client has fetched it."""
+    for place in GOOD:
+        written[place] += letters()[:1]
+    await asyncio.sleep(0.1)
+
+
+async def test_canary_a_long_partition_goes_first() -> None:
+    """Aiokafka gives the same partition until it is drained: whoever fills an outbox makes its neighbours wait.
+
+    When this fails, it takes turns: KafkaReader need not put a place last.
+    """
+    written = crowded()
+    served: list[str] = []
+    async with Consumer(written) as consumer:
+        assign(consumer, written)
+        for number in range(20):
+            if number == 2:
+                await arrive(written)
+            served += [tp.topic for tp in await consumer.getmany(timeout_ms=1000, max_records=100)]
+    assert served == [BAD.topic] * 20
+
+
+async def test_our_reader_takes_turns(client_config) -> None:
+    """Every outbox that has something is served before one is served again, however much it holds."""
+    written = crowded()
+    settings = consumer_settings(client_config, "canary", Timing(fetch_wait_ms=20))
+    served: list[str] = []
+    async with Consumer(written, **settings, group_id=None) as consumer:
+        reader = KafkaReader(consumer, Everything(), Timing())  # type: ignore[arg-type]  # what it asks of metadata
+        await reader.assign(dict.fromkeys(written, 0))
+        for number in range(10):
+            if number == 2:
+                await arrive(written)
+            found = await reader.fetch(wait_ms=1000, records_max=100)
+            served.append(found[0].topic)
+    assert served[:2] == [BAD.topic] * 2
+    assert {place.topic for place in GOOD} < set(served[2:7])
+
+
 def test_our_fetch_size_is_the_largest_record() -> None:
     """So no record of a topic that we read is stepped over: a fetch takes what an inbox or an outbox can hold."""
     assert max(INBOX_RECORD_BYTES_MAX, OUTBOX_RECORD_BYTES_MAX) <= PARTITION_FETCH_BYTES_MAX

@@ -48,6 +48,7 @@ def test_patched_names_exist():
 def test_private_names_exist():
     """What the adapter reads inside aiokafka, for want of a public way, is still there."""
     assert hasattr(Fetcher, "error_future")
+    assert "self._records = collections.OrderedDict()" in inspect.getsource(Fetcher)
     assert hasattr(sender.Sender, "sender_task")
     assert hasattr(TransactionManager, "wait_for_transaction_end")
     source = inspect.getsource(AIOKafkaConsumer)
