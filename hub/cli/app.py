@@ -14,7 +14,7 @@ import typer
 
 from hub.errors import ComityError
 
-COMMAND_MODULES: Final = ("init", "broker", "topics", "authority", "serve", "case", "doctor", "version")
+COMMAND_MODULES: Final = ("init", "broker", "topics", "authority", "serve", "case", "rebuild", "doctor", "version")
 """Modules of ``hub.cli``, in the order of the help text. Imported when the command is built, not before."""
 
 EXIT_CODES: Final = """Exit codes: 0 ok; 1 findings (overdue, expired, a failed expectation); 2 usage or settings;

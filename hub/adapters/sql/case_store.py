@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +46,15 @@ class Applied:
     next_offset: int
     records: int  # those that were new
     changes: tuple[Changes, ...]  # one for each of their entries
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What a case view says, and of how much of the ledger: next offsets per partition, hexadecimal SHA-256 of the export."""
+
+    offsets: Mapping[int, int]
+    cases: int
+    sha256: str
 
 
 @dataclass(slots=True)
@@ -136,8 +146,23 @@ class CaseStore:
     def export(self) -> Iterator[bytes]:
         """The canonical export: the same ledger always gives the same bytes. Raises ``Unreachable``."""
         with reading(self._engine) as connection:
-            tallies = dict(TALLIES.read(row) for row in connection.execute(select(tables.case_tallies)))
-            yield from export_lines(all_cases(connection), tallies)
+            yield from _lines(connection)
+
+    def fingerprint(self) -> Fingerprint:
+        """Offsets and digest of one state of the view, whatever is written meanwhile. Raises ``Unreachable``."""
+        digest, lines = hashlib.sha256(), 0
+        with reading(self._engine) as connection:
+            offsets = {row.partition: row.next_offset for row in connection.execute(select(tables.case_partitions))}
+            pairs = connection.execute(select(func.count()).select_from(tables.case_tallies)).scalar() or 0
+            for line in _lines(connection):
+                digest.update(line)
+                lines += 1
+        return Fingerprint(offsets, lines - 1 - pairs, digest.hexdigest())  # but for the version's line
+
+
+def _lines(connection: Connection) -> Iterator[bytes]:
+    tallies = dict(TALLIES.read(row) for row in connection.execute(select(tables.case_tallies)))
+    yield from export_lines(all_cases(connection), tallies)
 
 
 def _fold(connection: Connection, partition: int, entries: Sequence[Entry], step: Step) -> tuple[Changes, ...]:
