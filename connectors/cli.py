@@ -20,6 +20,7 @@ COMMAND_MODULES: Final[tuple[str, ...]] = (
     "connectors.bench.router",
     "connectors.bench.end_to_end",
     "connectors.bench.start",
+    "connectors.bench.watch",
 )
 """Modules with a command each, in the order of the help text."""
 
