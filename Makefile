@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup demo test check unit kafka coverage schemas lock clean
+.PHONY: help setup demo test check unit kafka coverage bench schemas lock clean
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,9 @@ coverage: setup ## all tests, with branch coverage; 100 % on core, envelope and 
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --show-missing --fail-under=100 --include='hub/core/*,hub/envelope/*,hub/flow.py'
 	@$(BIN)/coverage report --skip-covered | tail -n 1
+
+bench: setup ## measure everything, a quarter of an hour on a quiet machine, and write docs/performance.md
+	@$(BIN)/python -m tests.benchmarks
 
 schemas: setup ## write the JSON Schemas and vectors anew from the models
 	@$(BIN)/python -m schemas.export

@@ -44,14 +44,15 @@ def show(figures: Mapping[str, Any], *, json: bool) -> None:
     if json:
         emit_one(figures, OutputFormat.JSONL)
         return
-    rows = [{"figure": name, "value": value} for name, value in _flat(figures)]
+    rows = [{"figure": name, "value": value} for name, value in flat(figures)]
     emit(rows, ["figure", "value"], OutputFormat.TABLE)
 
 
-def _flat(figures: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+def flat(figures: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """The figures line by line: a nested one has the names above it before its own."""
     for name, value in figures.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{above}{name} ")
+            yield from flat(value, f"{above}{name} ")
         else:
             yield f"{above}{name}", ", ".join(map(str, value)) if isinstance(value, list) else value
 
