@@ -19,7 +19,7 @@ be in the outbox once or not at all (``offset`` null). ``op`` is unique. ``id``,
 ``comity-jws`` header's bytes) are null where a poisoned record has none, and ``digest`` is of the value (of the empty
 string for none). ``kind`` is the message's type, ``receipt`` for receipt lists, whose ``references`` are what they say.
 ``clock`` is the one operation that the message carries, and it must be one that has its effect (a stop by who may);
-``due_ms`` is null for a stop. ``expect`` is what the record was made for: ``accept``, ``refuse``, ``quarantine`` (a place
+``due_ms`` is null for a stop. No level of a message is said in two lists. ``expect`` is what the record was made for: ``accept``, ``refuse``, ``quarantine`` (a place
 that cannot be read), ``repeat``, or null when both may be. Numbers of a pair begin with 1.
 
 ``topics.jsonl``, one line for each record that a reader read with ``read_committed``::
@@ -28,8 +28,8 @@ that cannot be read), ``repeat``, or null when both may be. Numbers of a pair be
 
 ``record`` is a Digest over key, headers in their order and value, the same function for all topics: a copy has that of
 its outbox record. The reader ``final`` reads outboxes, inboxes, ``hub.ledger`` and ``hub.quarantine`` wholly from 0
-after the traffic ended. A live reader's name stands for one session: one that restarts elsewhere takes another name.
-Of live lines only the members above count. More members by ``kind``:
+after the traffic ended and the live readers stopped. A live reader's name stands for one session: one that restarts
+elsewhere takes another name. Of live lines only the members above count. More members by ``kind``:
 
 ==========  ===========================================================================================================
 outbox      ``jws`` (null unless there is exactly one header), ``digest``
@@ -63,6 +63,8 @@ acknowledged, and readers know the repeat by its number. The router's never come
 
 ``offset`` is the copy's in the inbox. An authority that has a line here is held to take over every copy in its inbox,
 receipt lists aside.
+
+``tests.faults.lines`` makes these lines out of records.
 
 ``facts.json``::
 

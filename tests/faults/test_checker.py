@@ -93,8 +93,8 @@ def _found_by(one, index: Index) -> set[Kind]:
 
 
 def test_checker_shares_nothing_with_the_hub() -> None:
-    """The checker imports the standard library and its own parts only."""
-    files = [HERE / "checker.py", *sorted((HERE / "checks").glob("*.py"))]
+    """Checker and historian's lines import the standard library and their own parts only."""
+    files = [HERE / "checker.py", HERE / "lines.py", *sorted((HERE / "checks").glob("*.py"))]
     imported = {name for file in files for name in _imports(file)}
     own = {name for name in imported if name.startswith("tests.faults.checks")}
     assert {name.partition(".")[0] for name in imported - own} <= sys.stdlib_module_names
