@@ -19,8 +19,9 @@ be in the outbox once or not at all (``offset`` null). ``op`` is unique. ``id``,
 ``comity-jws`` header's bytes) are null where a poisoned record has none, and ``digest`` is of the value (of the empty
 string for none). ``kind`` is the message's type, ``receipt`` for receipt lists, whose ``references`` are what they say.
 ``clock`` is the one operation that the message carries, and it must be one that has its effect (a stop by who may);
-``due_ms`` is null for a stop. No level of a message is said in two lists. ``expect`` is what the record was made for: ``accept``, ``refuse``, ``quarantine`` (a place
-that cannot be read), ``repeat``, or null when both may be. Numbers of a pair begin with 1.
+``due_ms`` is null for a stop. No level of a message is said in two lists. ``expect`` is what the record was made for:
+``accept``, ``refuse``, ``quarantine`` (a place that cannot be read), ``repeat``, or null when both may be. Numbers of a
+pair begin with 1.
 
 ``topics.jsonl``, one line for each record that a reader read with ``read_committed``::
 
