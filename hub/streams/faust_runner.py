@@ -15,7 +15,7 @@ from hub.streams.faust_transport import Failed, LedgerApp, hub_consumer
 from hub.streams.ledger_steps import LedgerSteps
 from hub.streams.process import Process
 
-STALL_SECONDS: Final = 30.0  # records are here, and none is taken: Faust dropped one and does not read it again
+STALL_SECONDS: Final = 30.0  # of waiting, though records are here: Faust dropped one and does not read it again
 
 Build = Callable[[Failed], LedgerApp]
 
@@ -28,7 +28,7 @@ class FaustRunner:
         self._steps = steps
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._app = build(self._fail)
-        self._stalled: dict[int, tuple[int, float]] = {}  # per partition: next offset, since when it stands there
+        self._stalled: dict[int, tuple[int, float]] = {}  # per partition: next offset, how long the agent had waited
 
     async def run(self) -> None:
         """Work until the process is asked to stop. Raises the first error of agent, consumer or tick."""
@@ -75,15 +75,16 @@ class FaustRunner:
             if isinstance(reason, ComityError):
                 raise reason
             raise Unreachable("ledger-reader", f"The reader of the ledger ended ({type(reason).__name__}).") from reason
-        now = asyncio.get_running_loop().time()
+        # In a backlog a partition may stand for long, since it is others' turn: only waiting counts.
+        waited = self._app.waited_seconds(asyncio.get_running_loop().time())
         behind = hub_consumer(self._app).behind()
         stood = self._stalled
         self._stalled = {
-            partition: stood[partition] if stood.get(partition, (-1, 0.0))[0] == taken else (taken, now)
+            partition: stood[partition] if stood.get(partition, (-1, 0.0))[0] == taken else (taken, waited)
             for partition, (taken, _) in behind.items()
         }
         for partition, (taken, since) in self._stalled.items():
-            if now - since > STALL_SECONDS:
+            if waited - since > STALL_SECONDS:
                 raise Unreachable(
                     "ledger-stalled", f"Ledger partition {partition} stands at {taken} though there is more."
                 )

@@ -257,9 +257,24 @@ class ReadOnly(BootStrategy):
 
 
 class LedgerApp(faust.App):
-    """A Faust app that only reads."""
+    """A Faust app that only reads. ``waited_seconds`` is what its agent has spent in waiting for records so far."""
 
     BootStrategy = ReadOnly
+    _waited = 0.0
+    _waits_since: float | None = None
+
+    def waits(self, now: float) -> None:
+        """From now on the agent has nothing to do."""
+        self._waits_since = now
+
+    def works(self, now: float) -> None:
+        """The agent was given records."""
+        self._waited = self.waited_seconds(now)
+        self._waits_since = None
+
+    def waited_seconds(self, now: float) -> float:
+        """All of its waiting so far."""
+        return self._waited + (0.0 if self._waits_since is None else now - self._waits_since)
 
 
 def check_log(tp: TP, offset: int, *, start: int, end: int) -> None:
@@ -306,7 +321,10 @@ def build_ledger_app(settings: FaustSettings, steps: LedgerSteps, *, name: str, 
     async def follow(stream: StreamT[bytes]) -> None:
         if not isinstance(stream, Stream):
             raise TypeError("Faust has another stream than the one it was tried with")
+        loop = asyncio.get_running_loop()
+        app.waits(loop.time())
         async for events in stream.take_events(BATCH_RECORDS_MAX, within=BATCH_SECONDS):
+            app.works(loop.time())
             try:
                 for batch in by_partition(events):
                     unbroken = hub_consumer(app).continuing(batch)
@@ -316,6 +334,7 @@ def build_ledger_app(settings: FaustSettings, steps: LedgerSteps, *, name: str, 
             except Exception as error:  # noqa: BLE001 (Faust would acknowledge, restart the agent, and go on behind it)
                 failed(error)
                 await asyncio.Event().wait()
+            app.waits(loop.time())
 
     app.agent(ledger, name=name, concurrency=1)(follow)
     app.finalize()

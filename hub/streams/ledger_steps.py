@@ -12,7 +12,7 @@ from hub.errors import VerificationFailed
 from hub.wire.ledger import decode_ledger
 
 BATCH_RECORDS_MAX: Final = 100  # ledger records in one batch; each may hold hundreds of entries
-TRANSACTION_BYTES_MAX: Final = 512 * 1024  # of values in one SQL transaction: a thousand entries, for 0.2 s at most
+TRANSACTION_BYTES_MAX: Final = 128 * 1024  # of values in one SQL transaction: some 250 entries take 50 ms
 
 T = TypeVar("T")
 

@@ -280,6 +280,7 @@ class Frozen:
         self.stopped = 0
         self.moves: dict[int, tuple[int, int]] = {}
         self.partitions = {TP(LEDGER, 0)}
+        self.works = False
         self.crashed, self.crash_reason = crash is not None, crash
         self._hangs = hangs
 
@@ -299,6 +300,10 @@ class Frozen:
     def behind(self):
         """What is on its way."""
         return self.moves
+
+    def waited_seconds(self, now: float) -> float:
+        """As long as the test says that it has nothing to do."""
+        return 0.0 if self.works else now
 
 
 @pytest.fixture
@@ -375,6 +380,31 @@ async def test_records_that_are_never_taken_end_the_process(run, monkeypatch: py
     with pytest.raises(Unreachable) as caught:
         await run(app, Taken())
     assert caught.value.code == "ledger-stalled"
+
+
+async def test_a_partition_that_waits_for_its_turn_in_a_backlog_is_no_stall(
+    process: Process, run, monkeypatch: pytest.MonkeyPatch
+):
+    """While the agent works for others, nothing is lost yet: a large backlog ends no process."""
+    monkeypatch.setattr(faust_runner, "STALL_SECONDS", 0.02)
+    app = Frozen()
+    app.moves, app.works = {0: (5, 8)}, True
+    task = asyncio.ensure_future(run(app, Taken()))
+    await asyncio.sleep(0.1)
+    process.stop()
+    await task
+    assert app.stopped == 1
+
+
+async def test_an_agents_waiting_is_counted_apart_from_its_work(build):
+    """From one batch to the next."""
+    app = build(Taken())
+    app.waits(10.0)
+    assert app.waited_seconds(13.0) == 3.0
+    app.works(14.0)
+    assert app.waited_seconds(20.0) == 4.0
+    app.waits(20.0)
+    assert app.waited_seconds(21.0) == 5.0
 
 
 def test_the_apps_settings_come_from_the_hubs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
