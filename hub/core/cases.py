@@ -168,8 +168,10 @@ def register(view: CaseView, entry: Entry, *, partition: int, open_max: int) -> 
 
 
 def _touched(view: CaseView, key: CaseKey, time_ms: int) -> tuple[CaseHead, ...]:
-    head = view.heads.get(key, CaseHead(key, time_ms, time_ms))
-    return (replace(head, opened_ms=min(head.opened_ms, time_ms), updated_ms=max(head.updated_ms, time_ms)),)
+    head = view.heads.get(key)
+    if head is None:
+        return (CaseHead(key, time_ms, time_ms),)
+    return (CaseHead(key, min(head.opened_ms, time_ms), max(head.updated_ms, time_ms)),)
 
 
 def _message(view: CaseView, entry: MessageEntry, *, partition: int, open_max: int) -> Changes:
@@ -196,11 +198,12 @@ def _message(view: CaseView, entry: MessageEntry, *, partition: int, open_max: i
         outbox_offset=entry.outbox.offset,
         accepted_ms=entry.outbox.time_ms,
     )
-    doubled = message.key in view.messages
+    key = message.key
+    doubled = key in view.messages
     alert = _misfit(entry, "message-doubled", "An id was accepted twice in a case; the first message stands.")
     moves = operate(entry, view.clocks, view.open_clocks, partition=partition, open_max=open_max)
     return Changes(
-        heads=_touched(view, message.key.case, entry.outbox.time_ms),
+        heads=_touched(view, key.case, entry.outbox.time_ms),
         messages=() if doubled else (message,),
         clocks=moves.clocks,
         tallies=((pair, replace(tally, accepted=tally.accepted + 1)),),

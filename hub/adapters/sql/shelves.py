@@ -18,6 +18,7 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    Update,
     bindparam,
     cast,
     func,
@@ -66,9 +67,7 @@ class Shelf(Generic[K, V]):
             if key in before and before[key] != value
         ]
         if changed:
-            matches = [column == bindparam(f"at_{column.name}") for column in self.table.primary_key.columns]
-            values: dict[str, Any] = {name: bindparam(name) for name in changed[0] if not name.startswith("at_")}
-            connection.execute(self.table.update().where(*matches).values(values), changed)
+            connection.execute(_update(self.table, tuple(changed[0])), changed)
 
 
 def rows_at(
@@ -100,6 +99,14 @@ def _at(columns: tuple[Column[Any], ...], dialect: str) -> Select[Any]:
     table = columns[0].table
     matches = [column == value for column, value in zip(columns, values, strict=True)]
     return select(table).select_from(each).where(*matches)
+
+
+@cache
+def _update(table: Table, names: tuple[str, ...]) -> Update:
+    """The row of a key, whose columns are given as ``at_...``, gets the other names' values."""
+    matches = [column == bindparam(f"at_{column.name}") for column in table.primary_key.columns]
+    values: dict[str, Any] = {name: bindparam(name) for name in names if not name.startswith("at_")}
+    return table.update().where(*matches).values(values)
 
 
 def chunks(items: Iterable[K], size: int) -> Iterator[list[K]]:
