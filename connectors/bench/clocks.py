@@ -13,6 +13,7 @@ from hub.core.access import shard_id
 from hub.core.clocks import Flag
 from hub.core.entries import Entry, LedgerRecord, MessageEntry
 from hub.core.ids import AuthorityId, ClockId, ThreadId, sha256, uuid7
+from hub.core.limits import BATCH_MESSAGES_MAX
 from hub.core.manifest import ClockKind, ClockOperation, ClockVerb, MessageType
 from hub.core.records import Outgoing, Position
 from hub.core.routing import ledger_partition
@@ -20,7 +21,6 @@ from hub.core.topics import LEDGER, outbox
 from hub.ports import Bus, TransactionalWriter
 from hub.wire.ledger import encode_ledger
 
-ENTRIES_PER_TRANSACTION: Final = 2_000  # of a backlog: records of some 250 KB in four partitions
 GROUP: Final = "bench"
 YEAR_MS: Final = 365 * 24 * 3600 * 1000
 
@@ -96,9 +96,9 @@ class LedgerWriter:
         self._writer = await self._bus.transactional_writer(self._name)
 
     async def write(self, entries: Sequence[Entry]) -> None:
-        """Write them all, a transaction after the other. Raises ``Unreachable``, ``OutcomeUnknown``."""
-        for start in range(0, len(entries), ENTRIES_PER_TRANSACTION):
-            some = entries[start : start + ENTRIES_PER_TRANSACTION]
+        """Write them all, in transactions as large as a router's with a backlog. Raises ``Unreachable``, ``OutcomeUnknown``."""
+        for start in range(0, len(entries), BATCH_MESSAGES_MAX):
+            some = entries[start : start + BATCH_MESSAGES_MAX]
             await self._writer.transact(await asyncio.to_thread(self._records, some), {}, GROUP)
 
     async def close(self) -> None:
