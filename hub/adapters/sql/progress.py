@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, delete, func, select, update
+from sqlalchemy import Connection, Delete, Select, Table, Update, bindparam, delete, func, select, update
 
 from hub.core.entries import Logged
 from hub.errors import VerificationFailed
@@ -42,8 +43,7 @@ class Progress:
 
         SQLite's transaction holds the write lock already; PostgreSQL locks the row.
         """
-        query = select(self.partitions).where(self.partitions.c.partition == partition).with_for_update()
-        row = connection.execute(query).one_or_none()
+        row = connection.execute(_locked(self.partitions), {"at": partition}).one_or_none()
         if row is not None:
             return int(row.next_offset)
         new = {"partition": partition, "next_offset": 0} | dict(self.fresh)
@@ -82,13 +82,10 @@ class Progress:
 
     def advance(self, connection: Connection, partition: int, next_offset: int) -> None:
         """Set the next offset."""
-        table = self.partitions
-        connection.execute(update(table).where(table.c.partition == partition).values(next_offset=next_offset))
+        connection.execute(_advanced(self.partitions), {"at": partition, "next": next_offset})
 
     def _last(self, connection: Connection, partition: int, writer: str) -> int:
-        table = self.writers
-        query = select(func.max(table.c.n)).where(table.c.partition == partition, table.c.writer == writer)
-        return connection.execute(query).scalar() or 0
+        return connection.execute(last_number(self.writers), {"at": partition, "by": writer}).scalar() or 0
 
     def _is_next(self, connection: Connection, logged: Logged, last: int) -> bool:
         table, record = self.writers, logged.record
@@ -113,7 +110,30 @@ class Progress:
         return False
 
     def _forget(self, connection: Connection, partition: int, writer: str, n: int) -> None:
-        table = self.writers
-        connection.execute(
-            delete(table).where(table.c.partition == partition, table.c.writer == writer, table.c.n <= n)
-        )
+        if n > 0:
+            connection.execute(_forgotten(self.writers), {"at": partition, "by": writer, "until": n})
+
+
+# Statements are made once: making one costs as much as executing it.
+
+
+@cache
+def _locked(table: Table) -> Select[Any]:
+    return select(table).where(table.c.partition == bindparam("at")).with_for_update()
+
+
+@cache
+def _advanced(table: Table) -> Update:
+    return update(table).where(table.c.partition == bindparam("at")).values(next_offset=bindparam("next"))
+
+
+@cache
+def last_number(table: Table) -> Select[Any]:
+    """The last number of writer ``by`` in partition ``at``."""
+    return select(func.max(table.c.n)).where(table.c.partition == bindparam("at"), table.c.writer == bindparam("by"))
+
+
+@cache
+def _forgotten(table: Table) -> Delete:
+    of_writer = (table.c.partition == bindparam("at"), table.c.writer == bindparam("by"))
+    return delete(table).where(*of_writer, table.c.n <= bindparam("until"))

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Insert,
     Integer,
     Row,
     Select,
@@ -59,7 +60,7 @@ class Shelf(Generic[K, V]):
             if key not in before
         ]
         if new:
-            connection.execute(self.table.insert(), new)
+            connection.execute(_insert(self.table), new)
         changed = [
             {f"at_{name}": value for name, value in zip(names, self.place(key), strict=True)}
             | dict(self.write(key, value))
@@ -99,6 +100,14 @@ def _at(columns: tuple[Column[Any], ...], dialect: str) -> Select[Any]:
     table = columns[0].table
     matches = [column == value for column, value in zip(columns, values, strict=True)]
     return select(table).select_from(each).where(*matches)
+
+
+# Statements are made once: making one costs as much as executing it.
+
+
+@cache
+def _insert(table: Table) -> Insert:
+    return table.insert()
 
 
 @cache

@@ -10,11 +10,11 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, delete, func, select, update
+from sqlalchemy import Connection, Engine, delete, select, update
 
 from hub.adapters.sql import tables
 from hub.adapters.sql.engine import reading, transaction
-from hub.adapters.sql.progress import Progress, after
+from hub.adapters.sql.progress import Progress, after, last_number
 from hub.adapters.sql.shelves import (
     Shelf,
     chunks,
@@ -244,9 +244,8 @@ def _owed(text: str) -> OwedClaim:
 
 def _chains(connection: Connection, partition: int, inboxes: Sequence[str]) -> Chains:
     row = connection.execute(select(_PARTITIONS).where(_PARTITIONS.c.partition == partition)).one()
-    writers = tables.watch_writers.c
-    query = select(func.max(writers.n)).where(writers.partition == partition, writers.writer == watch_id(partition))
-    read_n = connection.execute(query).scalar() or 0
+    ours = {"at": partition, "by": watch_id(partition)}
+    read_n = connection.execute(last_number(tables.watch_writers), ours).scalar() or 0
     if read_n > row.ledger_n:
         raise VerificationFailed(
             "watch-state-behind",
