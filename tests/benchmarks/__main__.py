@@ -1,7 +1,7 @@
 """``make bench``: run the benchmarks, keep their figures, and write the tables of docs/performance.md.
 
-``python -m tests.benchmarks`` runs all, about a quarter of an hour on a quiet machine; with names only those; with
-``--tables`` none, and writes the tables from what was measured before.
+``python -m tests.benchmarks`` runs all, about a quarter of an hour on a quiet machine; with names only those (the
+run with a million clocks must be named); with ``--tables`` none, and writes the tables from what was measured before.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ RUNS: Mapping[str, Sequence[str]] = {
     "router-100": ("router", "--messages", "1000", "--rate", "100", "--rounds", "1"),
     "e2e": ("e2e",),
     "start": ("start", "--kills", "12"),
-    "watch": ("watch",),
+    "watch": ("watch", "--burst", "2000", "--kills", "2", "--cases", "2000"),
+    "watch-million": ("watch", "--clocks", "1000000"),
     **{
         f"shards-{many}x{workers}": ("router", f"--shards={many}", f"--workers={workers}", *SHORT)
         for many, workers in SHAPES
@@ -46,15 +47,22 @@ RUNS: Mapping[str, Sequence[str]] = {
     SIZES[1000]: ("router", "--authorities=1000", *LARGE),
 }
 PROFILE = "profile"
+LONG = frozenset({"watch-million"})  # only when named
 
 
 def main(arguments: Sequence[str]) -> int:
     """Returns 1 when a run failed; the figures of the others are kept."""
     parser = argparse.ArgumentParser(description="Run the benchmarks and write docs/performance.md.")
-    parser.add_argument("runs", nargs="*", metavar="RUN", help=f"of {', '.join((*RUNS, PROFILE))}; all unless named")
+    parser.add_argument(
+        "runs",
+        nargs="*",
+        metavar="RUN",
+        help=f"of {', '.join((*RUNS, PROFILE))}; all but {', '.join(LONG)} unless named",
+    )
     parser.add_argument("--tables", action="store_true", help="measure nothing")
     given = parser.parse_args(arguments)
-    names = [] if given.tables else given.runs or [*RUNS, PROFILE]
+    every = [name for name in (*RUNS, PROFILE) if name not in LONG]
+    names = [] if given.tables else given.runs or every
     failed = [name for name in names if not measure(name)]
     write()
     if failed:

@@ -35,6 +35,8 @@ def headline(measured: Measured) -> str:
     """The promises, each beside its figure."""
     router, steady, e2e = measured.get("router"), measured.get("router-100"), measured.get("e2e")
     start = measured.get("start")
+    watched = _watched(measured)
+    open_clocks = said(watched, "clocks")
     rows = [
         ("router, backlog: CPU over its baselines", "1.4", said(router, "cpu_ratio")),
         ("router, backlog: messages a second", "", said(router, "messages_per_second")),
@@ -43,6 +45,12 @@ def headline(measured: Measured) -> str:
         ("`accepted` at 100 messages a second, p50", "250 ms", said(steady, "latency_ms", "p50", unit=" ms")),
         ("`accepted` at 100 messages a second, p99", "", said(steady, "latency_ms", "p99", unit=" ms")),
         ("start to first routed message, p95", "10 s", said(start, "start_to_first_s", "p95", unit=" s")),
+        (
+            f"flag after its due time, p99, {open_clocks} open clocks",
+            "5 s",
+            said(watched, "lateness_ms", "p99", unit=" ms"),
+        ),
+        ("the watch's memory, at its most", "512 MiB", said(watched, "rss_mib_peak", unit=" MiB")),
         ("lost, in all runs", "0", str(sum(each.get("lost", 0) for each in measured.values()))),
     ]
     return markdown(("what", "at most", "measured"), rows)
@@ -118,8 +126,13 @@ def profile(measured: Measured) -> str:
 
 def watch(measured: Measured) -> str:
     """Everything that the watch's benchmark says."""
-    rows = [(name.replace("_", " "), value) for name, value in flat(measured.get("watch", {}))]
+    rows = [(name.replace("_", " "), value) for name, value in flat(_watched(measured) or {})]
     return markdown(("figure", "value"), rows or [(NONE, "")])
+
+
+def _watched(measured: Measured) -> Figures | None:
+    """The run with the most clocks."""
+    return measured.get("watch-million") or measured.get("watch")
 
 
 def starting(measured: Measured) -> str:
