@@ -25,6 +25,7 @@ from hub.errors import Unreachable
 
 CASES_PER_SLICE: Final = 1_000
 KILLS: Final = 3
+SHARD: Final = 2  # whose name the cases are written under
 DAY_MS: Final = 24 * 3600 * 1000
 LOOK_SECONDS: Final = 0.5
 STALLED_SECONDS: Final = 120.0
@@ -39,14 +40,15 @@ class CaseViews:
         self._stage = stage
         self._progress = progress
 
-    async def run(self, cases: int) -> Mapping[str, Any]:
+    async def run(self, cases: int, *, kills: int = KILLS) -> Mapping[str, Any]:
         """The figures. Raises ``Unreachable`` when the registrar ends or stands still."""
         stage, cluster, loop = self._stage, self._stage.cluster, asyncio.get_running_loop()
-        await stage.admit_fakes()
+        if not stage.fakes:
+            await stage.admit_fakes()
         cluster.serve(REGISTRAR)
         await cluster.served(REGISTRAR)
         begun = loop.time()
-        entries, cpu = await self._live(cases)
+        entries, cpu = await self._live(cases, kills)
         lived = loop.time() - begun
         self._progress.tell(f"the registrar has {cases} cases after {lived:.1f} s")
         engine = open_engine(sqlite_url(cluster.home.case_database), read_only=True)
@@ -59,7 +61,7 @@ class CaseViews:
         return {
             "cases": cases,
             "entries": entries,
-            "kills": KILLS,
+            "kills": kills,
             "live_seconds": round(lived, 1),
             "live_cpu_us_per_entry": round(cpu / entries * MICROSECONDS, 1),
             "rebuild_seconds": round(seconds, 1),
@@ -68,22 +70,22 @@ class CaseViews:
             "identical": again["identical"],
         }
 
-    async def _live(self, cases: int) -> tuple[int, float]:
+    async def _live(self, cases: int, kills: int) -> tuple[int, float]:
         """Write the cases, killing the registrar between, and wait until it has them: (entries, seconds of its CPU)."""
         cluster = self._stage.cluster
         partitions = self._stage.shape.ledger_partitions
-        writer = LedgerWriter(cluster.bus(ROUTER), shard=0, partitions=partitions, now_ms=self._stage.clock.now_ms)
+        writer = LedgerWriter(cluster.bus(ROUTER), shard=SHARD, partitions=partitions, now_ms=self._stage.clock.now_ms)
         await writer.open()
         requests = Requests(list(self._stage.fakes))
         slices = range(0, cases, CASES_PER_SLICE)
-        kills = {slices[len(slices) * number // (KILLS + 1)] for number in range(1, KILLS + 1)}
+        killed = {slices[len(slices) * number // (kills + 1)] for number in range(1, kills + 1)}
         entries, cpu, meter = 0, 0.0, self._meter()
         for start in slices:
             now_ms = self._stage.clock.now_ms()
             some = [each for _ in range(min(CASES_PER_SLICE, cases - start)) for each in whole_case(requests, now_ms)]
             await writer.write(some)
             entries += len(some)
-            if start in kills:
+            if start in killed:
                 cpu += meter.lap()[REGISTRAR]
                 cluster.kill(REGISTRAR)
                 cluster.serve(REGISTRAR)

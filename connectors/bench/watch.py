@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import typer
@@ -30,10 +31,7 @@ EPILOG: Final = (
     f" rebuilt view differs; {EXIT_CODES.split('; ', 1)[1]} A million clocks take ten minutes."
 )
 LOAD_SLICE: Final = 20_000  # clocks that are made ahead of the broker
-IDLE_SECONDS: Final = 10.0
-HEADWAY_MS: Final = 10_000  # between a clock's start and its due time: the first warning comes half-way
-SPREAD_MS: Final = 20_000
-BURST_HEADWAY_MS: Final = 30_000  # warnings of all at once at 15 s and at 24 s
+KILLED_DUE: Final = 200  # clocks that fall due around each kill
 TRAFFIC_SECONDS: Final = 0.05  # between transactions of others meanwhile, as a router under load makes them
 LOOK_SECONDS: Final = 0.5
 STALLED_SECONDS: Final = 120.0
@@ -73,12 +71,23 @@ def watch(  # noqa: PLR0917 (Typer passes options by name)
         raise typer.Exit(1)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How time is divided: from a clock's start to its due time, and over how long the clocks of a part fall due."""
+
+    idle_seconds: float = 10.0
+    headway_ms: int = 10_000  # the first warning comes half-way
+    spread_ms: int = 20_000
+    burst_headway_ms: int = 30_000  # warnings of all at once at 15 s and at 24 s
+
+
 class Watching:
     """One watch, over a ledger that is written as routers write it."""
 
-    def __init__(self, stage: Stage, progress: Progress) -> None:
+    def __init__(self, stage: Stage, progress: Progress, pace: Pace | None = None) -> None:
         self._stage = stage
         self._progress = progress
+        self._pace = pace or Pace()
         self._started: dict[ClockId, Started] = {}  # those that fall due
         self._requests: Requests
         self._writer: LedgerWriter
@@ -152,8 +161,8 @@ class Watching:
     async def _idle(self) -> float:
         """What looking at its clocks costs while none is due, in percent of a core."""
         meter = self._meter()
-        await asyncio.sleep(IDLE_SECONDS)
-        return round(meter.lap()[WATCH] / IDLE_SECONDS * PER_CENT, 1)
+        await asyncio.sleep(self._pace.idle_seconds)
+        return round(meter.lap()[WATCH] / self._pace.idle_seconds * PER_CENT, 1)
 
     async def _spread(self, due: int) -> Mapping[str, Any]:
         """Clocks that fall due one after the other, while others write to the ledger all the time."""
@@ -162,11 +171,11 @@ class Watching:
         loop, meter = asyncio.get_running_loop(), self._meter()
         begun = loop.time()
         async with self._traffic():
-            started = await self._start([now_ms + HEADWAY_MS + SPREAD_MS * n // due for n in range(due)], now_ms)
-            wanted = owed(started, PERCENTS)
-            await self._told(wanted)
+            started = await self._start(self._due_from(now_ms + self._pace.headway_ms, due), now_ms)
+            await self._told(overdue_only(started.values()))
+        wanted = owed(started, PERCENTS)
         return {
-            "flags": len(wanted),
+            "flags": sum(key in self._flags.seen for key in wanted),
             "lateness_ms": self._lateness(wanted),
             "busy_cpu_percent": round(meter.lap()[WATCH] / (loop.time() - begun) * PER_CENT, 1),
         }
@@ -176,9 +185,10 @@ class Watching:
         now_ms = self._stage.clock.now_ms()
         self._progress.tell(f"{burst} clocks fall due at once")
         meter = self._meter()
-        started = await self._start([now_ms + BURST_HEADWAY_MS] * burst, now_ms)
-        await self._told(owed(started, PERCENTS))
-        cpu_us = meter.lap()[WATCH] / (burst * (len(PERCENTS) + 1)) * MICROSECONDS
+        started = await self._start([now_ms + self._pace.burst_headway_ms] * burst, now_ms)
+        await self._told(overdue_only(started.values()))
+        flags = sum(key in self._flags.seen for key in owed(started, PERCENTS))
+        cpu_us = meter.lap()[WATCH] / flags * MICROSECONDS
         late = self._lateness(overdue_only(started.values()))
         return {"cpu_us_per_flag": round(cpu_us, 1), "burst": {"clocks": burst, "lateness_ms": late}}
 
@@ -189,8 +199,9 @@ class Watching:
         late: list[float] = []
         for number in range(1, kills + 1):
             now_ms = clock.now_ms()
-            started = await self._start([now_ms + HEADWAY_MS // 2 + SPREAD_MS * n // 200 for n in range(200)], now_ms)
-            await asyncio.sleep(HEADWAY_MS / 1000)  # some flags are out, others are due while it is down
+            started = await self._start(self._due_from(now_ms + self._pace.headway_ms // 2, KILLED_DUE), now_ms)
+            # Some flags are out by then, others fall due while it is down.
+            await asyncio.sleep(self._pace.headway_ms / 1000)
             self._peak()
             cluster.kill(WATCH)
             begun = loop.time()
@@ -221,6 +232,9 @@ class Watching:
             "repeated_bundles": self._flags.repeated_bundles,
         }
 
+    def _due_from(self, first_ms: int, count: int) -> list[int]:
+        return [first_ms + self._pace.spread_ms * number // count for number in range(count)]
+
     async def _start(self, due_ms: Sequence[int], now_ms: int) -> Mapping[ClockId, Started]:
         """Write requests with these clocks."""
         made = [self._requests.start(now_ms, each) for each in due_ms]
@@ -230,7 +244,10 @@ class Watching:
         return started
 
     async def _told(self, wanted: Mapping[FlagKey, int]) -> None:
-        """Wait until both sides have all these flags. Raises ``Unreachable`` when none comes for long."""
+        """Wait until both sides have all these flags. Raises ``Unreachable`` when none comes for long.
+
+        Of warnings only the newest is owed when the watch comes late, so that nobody waits for each of them.
+        """
         loop = asyncio.get_running_loop()
         seen, moved = -1, loop.time()
         last_ms = max(wanted.values())
