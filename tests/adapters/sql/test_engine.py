@@ -7,7 +7,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, text
 
-from hub.adapters.sql.engine import database_exists, open_engine, sqlite_url, transaction, upgrade
+from hub.adapters.sql.engine import database_exists, open_engine, reading, sqlite_url, transaction, upgrade
 from hub.adapters.sql.tables import METADATA
 from hub.errors import Unreachable, UsageError, VerificationFailed
 
@@ -36,11 +36,27 @@ def test_asking_for_a_database_does_not_make_one(tmp_path: Path):
 
 def test_a_read_only_engine_writes_nothing(engine: Engine, tmp_path: Path):
     """Not even by mistake."""
-    reading = open_engine(sqlite_url(tmp_path / "cases.db"), read_only=True)
-    assert database_exists(reading)
-    with pytest.raises(Unreachable), transaction(reading) as connection:
+    reader = open_engine(sqlite_url(tmp_path / "cases.db"), read_only=True)
+    assert database_exists(reader)
+    with pytest.raises(Unreachable), transaction(reader) as connection:
         connection.execute(text("DELETE FROM case_heads"))
-    reading.dispose()
+    reader.dispose()
+
+
+def test_who_reads_waits_for_no_writer(engine: Engine, monkeypatch: pytest.MonkeyPatch):
+    """The registrar's backlog does not keep the watch from looking at its clocks; both see whole transactions only."""
+    monkeypatch.setattr("hub.adapters.sql.engine.SQLITE_WAIT_SECONDS", 0.01)
+    other = open_engine(str(engine.url))
+    query = text("SELECT count(*) FROM case_partitions")
+    with transaction(engine) as writer:
+        writer.execute(text("INSERT INTO case_partitions VALUES (0, 0)"))
+        with reading(other) as connection:
+            assert connection.execute(query).scalar() == 0
+        with pytest.raises(Unreachable), transaction(other):
+            pass
+    with reading(other) as connection:
+        assert connection.execute(query).scalar() == 1
+    other.dispose()
 
 
 def test_a_newer_databases_tables_are_not_touched(engine: Engine):

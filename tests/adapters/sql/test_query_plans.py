@@ -96,3 +96,24 @@ def test_the_registrar_finds_all_its_rows_by_an_index(engine: Engine, plans, rec
     assert [len(cases) for cases in found] == [3, 3, 3, 1, 1]
     assert len(b"".join(store.export())) > 0
     assert scans(plans) == {}
+
+
+def test_a_batch_is_one_transaction_however_many_entries_it_has(engine: Engine, story):
+    """The disk is waited for once: clocks, claims, numbers and offset together."""
+    commits: list[Any] = []
+
+    def commit(connection: Any) -> None:
+        commits.append(connection)
+
+    event.listen(engine, "commit", commit)
+    requests = [
+        story.message("xa-moj>xb-pgo", "request", story.clock("start", due_in_ms=HOUR_MS), thread=thread)
+        for thread in range(50)
+    ]
+    batch = [story.record("router-shard-0", n, *requests[n * 10 - 10 : n * 10]) for n in range(1, 6)]
+    watch, registrar = WatchStore(engine, warn_percents=PERCENTS), CaseStore(engine)
+    watch.apply(batch, lambda view, entry, _: flow.watch(view, entry, partition=0, ledger_partitions=1))
+    registrar.apply(batch, lambda view, entry, _: flow.register(view, entry, partition=0, ledger_partitions=1))
+    assert len(commits) == 2
+    assert watch.due_partitions([0], story.now_ms + HOUR_MS) == [0]
+    assert registrar.fingerprint().cases == 50
