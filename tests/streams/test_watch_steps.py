@@ -1,18 +1,23 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
+from hub import flow
 from hub.adapters.sql.engine import open_engine, sqlite_url
 from hub.adapters.sql.watch_store import WatchStore
 from hub.core.access import WATCH, access_rules, topic_specs
+from hub.core.entries import Entry, Logged
 from hub.core.ids import AuthorityId
 from hub.core.records import Outgoing, Record
+from hub.core.timekeeping import Moves, WatchView
 from hub.core.topics import LEDGER
 from hub.errors import VerificationFailed
+from hub.streams.ledger_steps import logged
 from hub.streams.watch_steps import WatchSteps
 from hub.testing import MemoryBus
 from hub.wire.ledger import decode_ledger
@@ -198,6 +203,23 @@ async def test_partitions_have_their_own_writers(watching, ledger, asked, story)
     ledger.clock.advance(2 * HOUR_MS)
     await watching.run(watching.start())
     assert [(each.writer, each.chain.n) for each in ledger.bundles("xb-pgo")] == [("watch-0", 1), ("watch-1", 1)]
+
+
+async def test_what_the_watch_said_itself_is_only_counted(watching, ledger, asked):
+    """Its database knew the flag before the ledger did; another database learns it from there."""
+    pass_until(ledger, asked, 1.0)
+    await watching.run(watching.start())
+    said = [logged(record) for record in ledger.records()][1:]
+    stepped: list[Entry] = []
+
+    def step(view: WatchView, entry: Entry, partition: int) -> Moves:
+        stepped.append(entry)
+        return flow.watch(view, entry, partition=partition, ledger_partitions=1)
+
+    store = WatchStore(watching.engine, warn_percents=(50, 80))
+    assert (store.apply(said, step), stepped, store.next_offsets([0])) == (1, [], {0: 2})
+    ahead = Logged(0, 2, said[0].digest, replace(said[0].record, n=2))
+    assert (store.apply([ahead], step), len(stepped)) == (1, 1)
 
 
 async def test_many_flags_share_heads(watching, ledger, story, monkeypatch: pytest.MonkeyPatch):

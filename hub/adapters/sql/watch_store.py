@@ -6,7 +6,7 @@ next numbers and stores the signed bytes; then exactly those bytes are sent unti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from hub.adapters.sql.shelves import (
     clocks_by_starter,
     open_clocks_shelf,
     row_clock,
+    rows_at,
 )
 from hub.core.access import watch_id
 from hub.core.clocks import Clock, next_check_ms
@@ -90,7 +91,7 @@ class WatchStore:
         with transaction(self._engine) as connection:
             next_offset = PROGRESS.lock(connection, partition)
             fresh, wrong = PROGRESS.new_records(connection, batch, next_offset)
-            self._fold(connection, partition, [entry for logged in fresh for entry in logged.record.entries], step)
+            self._fold(connection, partition, _news(connection, partition, fresh), step)
             PROGRESS.advance(connection, partition, after(fresh if wrong is not None else batch, next_offset))
         if wrong is not None:
             raise wrong
@@ -112,17 +113,13 @@ class WatchStore:
         """
         with transaction(self._engine) as connection:
             PROGRESS.lock(connection, partition)
-            self._raise_due(connection, partition, now_ms, due)
-            query = select(_CLAIMS).where(_CLAIMS.c.partition == partition, _CLAIMS.c.claim.is_not(None))
-            rows = connection.execute(query.order_by(_CLAIMS.c.number).limit(WATCH_BATCH_FLAGS_MAX)).all()
-            if not rows:
+            claims = _take_owed(connection, partition)
+            claims += self._raise_due(connection, partition, now_ms, due, limit=WATCH_BATCH_FLAGS_MAX - len(claims))
+            if not claims:
                 return 0
-            claims = [_owed(row.claim) for row in rows]
             inboxes = sorted({inbox(authority) for claim in claims for authority in claim.pair})
             before = _chains(connection, partition, inboxes)
             emission = emit(partition, claims, before)
-            for some in chunks([row.number for row in rows], 500):
-                connection.execute(update(_CLAIMS).where(_CLAIMS.c.number.in_(some)).values(claim=None))
             _save_chains(connection, partition, before, emission.chains)
             stored = [{"partition": partition, "topic": each.topic, "value": each.value} for each in emission.records]
             connection.execute(_OUTGOING.insert(), stored)
@@ -163,9 +160,12 @@ class WatchStore:
         OPEN_CLOCKS.save(connection, before.open_clocks, view.open_clocks)
         _owe(connection, partition, owed, settled=settled)
 
-    def _raise_due(self, connection: Connection, partition: int, now_ms: int, due: Due) -> None:
+    def _raise_due(
+        self, connection: Connection, partition: int, now_ms: int, due: Due, *, limit: int
+    ) -> list[OwedClaim]:
+        """Raise the flags of at most ``limit`` clocks; the claims that were never raised before."""
         query = select(_CLOCKS).where(_CLOCKS.c.partition == partition, _CLOCKS.c.next_check_ms <= now_ms)
-        rows = connection.execute(query.order_by(_CLOCKS.c.next_check_ms).limit(WATCH_BATCH_FLAGS_MAX)).all()
+        rows = connection.execute(query.order_by(_CLOCKS.c.next_check_ms).limit(limit)).all()
         before = dict(row_clock(row) for row in rows)
         after = dict(before)
         owed: list[OwedClaim] = []
@@ -177,7 +177,10 @@ class WatchStore:
         for key, clock in after.items():
             if clock == before[key]:  # looked at for a share that is no longer in the settings
                 self._look_later(connection, clock)
-        _owe(connection, partition, owed, settled=())
+        known = _known(connection, [claim.id for claim in owed])
+        fresh = [claim for claim in owed if claim.id not in known]
+        _note(connection, partition, {claim.id: None for claim in fresh})
+        return fresh
 
     def _look_later(self, connection: Connection, clock: Clock) -> None:
         names = [column.name for column in _CLOCKS.primary_key.columns]
@@ -220,19 +223,44 @@ class _Touched:
             self.clocks.add(ClockKey(entry.thread, parties(entry.pair), entry.clock))
 
 
+def _news(connection: Connection, partition: int, fresh: Sequence[Logged]) -> list[Entry]:
+    """The entries that this database does not know: what the watch said moved its clocks when it was stored."""
+    ours = watch_id(partition)
+    if all(logged.record.writer != ours for logged in fresh):
+        return [entry for logged in fresh for entry in logged.record.entries]
+    said = connection.execute(select(_PARTITIONS.c.ledger_n).where(_PARTITIONS.c.partition == partition)).scalar_one()
+    news = [logged.record for logged in fresh if logged.record.writer != ours or logged.record.n > said]
+    return [entry for record in news for entry in record.entries]
+
+
 def _owe(connection: Connection, partition: int, owed: Sequence[OwedClaim], *, settled: Sequence[str]) -> None:
     """Note new claims, each id once for ever; those that the ledger has are owed no more."""
-    ids = dict.fromkeys([claim.id for claim in owed] + list(settled))
-    known: set[str] = set()
-    for some in chunks(ids, 500):
-        known.update(connection.execute(select(_CLAIMS.c.id).where(_CLAIMS.c.id.in_(some))).scalars())
+    known = _known(connection, [claim.id for claim in owed] + list(settled))
     for some in chunks([id_ for id_ in settled if id_ in known], 500):
         connection.execute(update(_CLAIMS).where(_CLAIMS.c.id.in_(some)).values(claim=None))
     texts: dict[str, str | None] = {claim.id: encode_claim(claim) for claim in owed if claim.id not in known}
-    texts.update({id_: None for id_ in settled if id_ not in known})
+    _note(connection, partition, texts | {id_: None for id_ in settled if id_ not in known})
+
+
+def _known(connection: Connection, ids: Sequence[str]) -> set[str]:
+    """Which of these claims were owed or raised before."""
+    return {row.id for row in rows_at(connection, (_CLAIMS.c.id,), [(each,) for each in dict.fromkeys(ids)])}
+
+
+def _note(connection: Connection, partition: int, texts: Mapping[str, str | None]) -> None:
+    """Remember new claims: the text of one that is owed, None for one that is not."""
     if texts:
         rows = [{"id": id_, "partition": partition, "claim": text} for id_, text in texts.items()]
         connection.execute(_CLAIMS.insert(), rows)
+
+
+def _take_owed(connection: Connection, partition: int) -> list[OwedClaim]:
+    """The oldest claims that entries of the ledger owe, which count as raised from here on."""
+    query = select(_CLAIMS).where(_CLAIMS.c.partition == partition, _CLAIMS.c.claim.is_not(None))
+    rows = connection.execute(query.order_by(_CLAIMS.c.number).limit(WATCH_BATCH_FLAGS_MAX)).all()
+    for some in chunks([row.number for row in rows], 500):
+        connection.execute(update(_CLAIMS).where(_CLAIMS.c.number.in_(some)).values(claim=None))
+    return [_owed(row.claim) for row in rows]
 
 
 def _owed(text: str) -> OwedClaim:
