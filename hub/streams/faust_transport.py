@@ -105,6 +105,7 @@ class HubThread(driver.AIOKafkaConsumerThread):
         return aiokafka.AIOKafkaConsumer(
             client_id=conf.broker_client_id,
             group_id=conf.id,
+            group_instance_id=conf.broker_client_id,  # started again under its name it gets its partitions back at once
             bootstrap_servers=driver.server_list(transport.url, transport.default_port),
             partition_assignment_strategy=[RoundRobinPartitionAssignor],
             enable_auto_commit=False,

@@ -152,6 +152,7 @@ async def test_the_consumer_reads_committed_records_only(build, monkeypatch: pyt
     hub_consumer(app)._thread._create_worker_consumer(app.transport)
     assert (given["isolation_level"], given["enable_auto_commit"]) == ("read_committed", False)
     assert given["partition_assignment_strategy"] == [RoundRobinPartitionAssignor]
+    assert given["group_instance_id"] == "registrar-1"
     assert (given["session_timeout_ms"], given["max_partition_fetch_bytes"]) == (6000, 2 * 1024 * 1024)
 
 
