@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import shutil
 import signal
@@ -206,6 +207,10 @@ async def test_kills_change_neither_the_view_nor_the_flags(deployment, story, tm
         )
     lived = CaseStore(open_engine(sqlite_url(home.case_database)))
     assert list(lived.export()) == list(plain.export())
+    audit = ["case", "rebuild", "--home", str(home.root), "--into", str(tmp_path / "audit.db"), "-o", "json"]
+    command = [sys.executable, "-m", "hub", *audit]
+    run = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+    assert (run.returncode, json.loads(run.stdout)["identical"]) == (0, True), run.stderr
 
     for authority in AUTHORITIES:
         topic, heads = inbox(AuthorityId(authority)), HeadCache()
