@@ -13,6 +13,7 @@ import aiokafka
 import faust
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
 from hub.adapters.kafka.bus import consumer_settings
 from hub.adapters.kafka.timing import Timing
@@ -111,4 +112,6 @@ async def test_our_faust_reads_committed_records(monkeypatch: pytest.MonkeyPatch
         thread.thread_loop.close()
     assert (given["isolation_level"], given["enable_auto_commit"]) == ("read_committed", False)
     assert given["max_partition_fetch_bytes"] >= LEDGER_RECORD_BYTES_MAX
+    assert given["partition_assignment_strategy"] == [RoundRobinPartitionAssignor]
+    assert given["session_timeout_ms"] == SETTINGS.session_ms
     assert (app.conf.web_enabled, app.conf.topic_disable_leader, app.conf.topic_allow_declare) == (False, True, False)

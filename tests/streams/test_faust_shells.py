@@ -6,7 +6,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from faust.types import TP
 
 from hub.adapters.kafka.client_config import ClientConfig
@@ -142,18 +141,6 @@ async def test_a_jump_over_markers_is_no_hole(build):
     fetched(app, (0, 0), (0, 7))
     await feed(app, "registrar", (0, 0, b"a"), (0, 7, b"b"))
     assert steps.values == [b"a", b"b"]
-
-
-async def test_the_consumer_reads_committed_records_only(build, monkeypatch: pytest.MonkeyPatch):
-    """Faust has no setting for it; an aborted route would raise false flags."""
-    given: dict[str, object] = {}
-    monkeypatch.setattr("aiokafka.AIOKafkaConsumer", lambda **arguments: given.update(arguments))
-    app = build(Taken())
-    hub_consumer(app)._thread._create_worker_consumer(app.transport)
-    assert (given["isolation_level"], given["enable_auto_commit"]) == ("read_committed", False)
-    assert given["partition_assignment_strategy"] == [RoundRobinPartitionAssignor]
-    assert given["group_instance_id"] == "registrar-1"
-    assert (given["session_timeout_ms"], given["max_partition_fetch_bytes"]) == (6000, 2 * 1024 * 1024)
 
 
 async def test_the_app_writes_nothing_and_makes_no_topic(build):
