@@ -99,7 +99,7 @@ async def test_canary_faust_reads_aborted_records(tmp_path: Path, monkeypatch: p
     assert not any("isolation" in name for name in app.conf.SETTINGS)
 
 
-async def test_our_faust_reads_committed_records(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_our_faust_reads_committed_records_and_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The watch and the registrar see no aborted record, whatever Faust's default is."""
     given: dict[str, object] = {}
     monkeypatch.setattr(aiokafka, "AIOKafkaConsumer", lambda **arguments: given.update(arguments))
@@ -113,5 +113,6 @@ async def test_our_faust_reads_committed_records(monkeypatch: pytest.MonkeyPatch
     assert (given["isolation_level"], given["enable_auto_commit"]) == ("read_committed", False)
     assert given["max_partition_fetch_bytes"] >= LEDGER_RECORD_BYTES_MAX
     assert given["partition_assignment_strategy"] == [RoundRobinPartitionAssignor]
-    assert given["session_timeout_ms"] == SETTINGS.session_ms
+    assert (given["session_timeout_ms"], given["group_instance_id"]) == (SETTINGS.session_ms, SETTINGS.client_id)
     assert (app.conf.web_enabled, app.conf.topic_disable_leader, app.conf.topic_allow_declare) == (False, True, False)
+    assert "Producer" not in [type(service).__name__ for service in app.boot_strategy.server()]

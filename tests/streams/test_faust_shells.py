@@ -143,15 +143,6 @@ async def test_a_jump_over_markers_is_no_hole(build):
     assert steps.values == [b"a", b"b"]
 
 
-async def test_the_app_writes_nothing_and_makes_no_topic(build):
-    """No producer, no leader topic, no web server: read rights are enough."""
-    app = build(Taken())
-    services = [type(service).__name__ for service in app.boot_strategy.server()]
-    assert "Producer" not in services
-    assert (app.conf.topic_disable_leader, app.conf.topic_allow_declare, app.conf.web_enabled) == (True, False, False)
-    assert [agent.channel.acks for agent in app.agents.values()] == [False]
-
-
 class Log:
     """A consumer's thread as the consumer asks it: what the broker has."""
 
