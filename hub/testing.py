@@ -6,6 +6,7 @@ A running hub takes nothing from here but the memory broker of ``comity demo --b
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from hub.adapters.memory import MemoryBroker, MemoryBus
@@ -13,7 +14,7 @@ from hub.adapters.memory.bus import Fault
 from hub.core.authority import Authority, EncryptionKey, HubRole, KeyUse, PublicKey, SigningKey, Status, TrustList
 from hub.core.ids import AuthorityId, Digest, KeyId, MessageId, ThreadId, sha256, uuid7
 from hub.core.limits import VALIDITY_MS_MAX
-from hub.core.manifest import BodyReference, ClockOperation, Manifest, MessageType, Priority
+from hub.core.manifest import BodyReference, ClockOperation, Manifest, MessageType, Priority, ReceiptReference
 from hub.core.records import JWS_HEADER, Outgoing
 from hub.core.topics import outbox
 from hub.envelope import jws, pki
@@ -101,12 +102,37 @@ class FakeAuthority:
         clocks: Sequence[ClockOperation] = (),
     ) -> Outgoing:
         """The next message to ``recipient``, as a record for this authority's outbox. A new thread unless told."""
+        manifest = self.manifest(
+            recipient,
+            trust=trust,
+            now_ms=now_ms,
+            value=value,
+            kind=kind,
+            thread=thread,
+            in_reply_to=in_reply_to,
+            clocks=clocks,
+        )
+        return self.publish(manifest, value, now_ms=now_ms)
+
+    def manifest(
+        self,
+        recipient: AuthorityId,
+        *,
+        trust: TrustList,
+        now_ms: int,
+        value: bytes = b'{"opaque":true}',
+        kind: MessageType = MessageType.REQUEST,
+        thread: ThreadId | None = None,
+        in_reply_to: MessageId | None = None,
+        clocks: Sequence[ClockOperation] = (),
+    ) -> Manifest:
+        """What the next message to ``recipient`` says. Nothing is signed or counted yet."""
         sequence, previous = self._chains.get(recipient, (0, None))
         inbox_key = next(
             (key.id for key in trust.authorities[recipient].encryption if key.use is KeyUse.INBOX),
             self.encryption_key(KeyUse.INBOX),
         )
-        manifest = Manifest(
+        return Manifest(
             suite=self._suite.id,
             id=uuid7(now_ms, sha256(self.id.encode()).encode()[:6] + self._chance.bytes(4)),
             type=kind,
@@ -128,13 +154,26 @@ class FakeAuthority:
             attachments=(),
             receipts=(),
         )
-        return self.publish(manifest, value, now_ms=now_ms)
+
+    def receipt_list(
+        self, recipient: AuthorityId, receipts: Sequence[ReceiptReference], *, trust: TrustList, now_ms: int
+    ) -> Outgoing:
+        """What became of ``recipient``'s messages, as the next record of the pair."""
+        letter = self.manifest(recipient, trust=trust, now_ms=now_ms, value=b"", kind=MessageType.RECEIPT)
+        body = BodyReference(sha256(b""), 0, None)
+        manifest = replace(letter, thread=None, body=body, recipient_keys=(), receipts=tuple(receipts))
+        return self.publish(manifest, b"", now_ms=now_ms)
 
     def publish(self, manifest: Manifest, value: bytes, *, now_ms: int) -> Outgoing:
         """Sign any manifest, true or false, and count it as sent."""
+        record = self.sign(manifest, value, now_ms=now_ms)
+        self._chains[manifest.recipient] = (manifest.sequence, sha256(dict(record.headers)[JWS_HEADER]))
+        return record
+
+    def sign(self, manifest: Manifest, value: bytes, *, now_ms: int) -> Outgoing:
+        """Sign any manifest, true or false. Its pair goes on as if it had not been."""
         signers = tuple(signer for signer, _ in self.signers)
         header = jws.sign(encode(manifest), typ=jws.TYP_MANIFEST, signers=signers, issued_s=now_ms // 1000)
-        self._chains[manifest.recipient] = (manifest.sequence, sha256(header))
         return Outgoing(outbox(self.id), manifest.record_key.encode(), value, ((JWS_HEADER, header),))
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from connectors.bootstrap import PORT_FILE, State
 from connectors.settings import ENVIRONMENT_PREFIX
 from connectors.staging.deployment import COUNTS, SCAN_MS, Deployment
-from connectors.staging.processes import Processes
+from connectors.staging.processes import HUB_MODULE, Processes
 from hub.adapters.files.founding import Counts
 from hub.adapters.files.home import ClientFiles, Home
 from hub.adapters.kafka.administration import KafkaAdministration
 from hub.adapters.kafka.broker import LocalBroker, client_config, local_server
 from hub.adapters.kafka.bus import KafkaBus
 from hub.adapters.kafka.client_config import ClientConfig
+from hub.adapters.kafka.server import NOTHING_MORE
 from hub.adapters.kafka.timing import Timing
 from hub.core.access import ADMIN, DIRECTORY_PUBLISHER, HUB_PRINCIPALS
 from hub.core.ids import AuthorityId
@@ -28,7 +30,7 @@ FIRST_WORKER: Final = "1"  # its files and its process have the plain name
 class Cluster:
     """A home folder, its broker, the processes on it, and a bus for each principal. Close it, whatever happened.
 
-    ``quick`` as for ``LocalBroker``; ``environment`` is added to that of each process.
+    ``quick`` and ``more`` as for ``LocalBroker``; ``environment`` is added to that of each process.
     """
 
     def __init__(
@@ -42,13 +44,14 @@ class Cluster:
         scan_ms: int = SCAN_MS,
         quick: bool = True,
         environment: dict[str, str] | None = None,
+        more: Mapping[str, str] = NOTHING_MORE,
     ) -> None:
         self.deployment = Deployment(root, clock, chance, counts=counts, scan_ms=scan_ms)
         self.processes = Processes(
             self.home.logs, {f"{ENVIRONMENT_PREFIX}SCAN_MS": str(scan_ms), **(environment or {})}
         )
         self._chance = chance
-        self._broker = LocalBroker(self.home, cache=cache, quick=quick)
+        self.broker = LocalBroker(self.home, cache=cache, quick=quick, more=more)
         self._buses: dict[str, KafkaBus] = {}
         self._states: dict[AuthorityId, State] = {}
 
@@ -65,26 +68,33 @@ class Cluster:
     async def open(self) -> None:
         """Found the deployment, start the broker, publish the first trust list. Raises ``UsageError``, ``Unreachable``."""
         self.deployment.found()
-        await self._broker.start(self._chance)
+        await self.broker.start(self._chance)
         await self.deployment.publish_first(self.bus(DIRECTORY_PUBLISHER), self.administration)
 
-    def serve(self, name: str, *, worker: str = FIRST_WORKER) -> None:
-        """Begin a process of the hub; several workers of one have a name each."""
+    def serve(
+        self,
+        name: str,
+        *,
+        worker: str = FIRST_WORKER,
+        module: str = HUB_MODULE,
+        environment: Mapping[str, str] = NOTHING_MORE,
+    ) -> None:
+        """Begin a process of the hub; several workers of one have a name each. The rest as for ``Processes.start``."""
         self._port_file(name, worker).unlink(missing_ok=True)
-        process = _process_name(name, worker)
-        self.processes.start(process, "serve", name, "--home", str(self.home.root), "--worker", worker)
+        arguments = ("serve", name, "--home", str(self.home.root), "--worker", worker)
+        self.processes.start(process_name(name, worker), *arguments, module=module, environment=environment)
 
     async def served(self, name: str, *, worker: str = FIRST_WORKER) -> None:
         """Wait until a process of the hub does its work. Raises ``Unreachable``."""
-        await self.processes.ready(_process_name(name, worker), self._port_file(name, worker))
+        await self.processes.ready(process_name(name, worker), self._port_file(name, worker))
 
     async def metrics(self, name: str, *, worker: str = FIRST_WORKER) -> dict[str, float]:
         """What a process of the hub says of itself now, without the metrics that have labels. Raises ``Unreachable``."""
-        return await self.processes.metrics(_process_name(name, worker), self._port_file(name, worker))
+        return await self.processes.metrics(process_name(name, worker), self._port_file(name, worker))
 
     def kill(self, name: str, *, worker: str = FIRST_WORKER) -> None:
         """SIGKILL."""
-        self.processes.kill(_process_name(name, worker))
+        self.processes.kill(process_name(name, worker))
 
     async def enrol(self, authority: AuthorityId, name: str) -> State:
         """Enrol an authority and begin its connector."""
@@ -116,7 +126,7 @@ class Cluster:
 
     def process_ids(self) -> dict[str, int]:
         """The process id of each part, the broker included. Raises ``Unreachable`` when the broker is gone."""
-        broker = self._broker.state().pid
+        broker = self.broker.state().pid
         if broker is None:
             raise Unreachable("broker-ended", "The broker is gone; see its logs in the home folder.")
         return {"broker": broker, **self.processes.ids()}
@@ -126,11 +136,12 @@ class Cluster:
         await self.processes.stop_all()
         for bus in self._buses.values():
             await bus.close()
-        await self._broker.stop()
+        await self.broker.stop()
 
     def _port_file(self, name: str, worker: str) -> Path:
-        return self.home.logs / f"{_process_name(name, worker)}.port"
+        return self.home.logs / f"{process_name(name, worker)}.port"
 
 
-def _process_name(name: str, worker: str) -> str:
+def process_name(name: str, worker: str) -> str:
+    """What a worker's process is called here, and its log and port file."""
     return name if worker == FIRST_WORKER else f"{name}-{worker}"

@@ -9,8 +9,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import aiohttp
@@ -19,6 +21,7 @@ from hub.errors import Unreachable
 
 READY_SECONDS_MAX: Final = 60.0  # on a busy machine Faust takes 20
 STOP_SECONDS_MAX: Final = 20.0
+HUB_MODULE: Final = "hub"
 _LOOK_SECONDS: Final = 0.1
 
 
@@ -30,16 +33,25 @@ class Processes:
         self._environment = {**os.environ, **environment}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, name: str, *arguments: str) -> None:
-        """Start ``comity`` with these arguments; its output goes to ``<logs>/<name>.log``."""
+    def start(
+        self,
+        name: str,
+        *arguments: str,
+        module: str = HUB_MODULE,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Start ``comity`` with these arguments; its output goes to ``<logs>/<name>.log``.
+
+        ``module`` runs in its place; ``environment`` is added to that of all processes.
+        """
         self._logs.mkdir(parents=True, exist_ok=True)
         with (self._logs / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(  # noqa: S603 (our own program with our own arguments)
-                [sys.executable, "-m", "hub", *arguments],
+                [sys.executable, "-m", module, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=self._environment,
+                env={**self._environment, **environment},
             )
 
     async def ready(self, name: str, port_file: Path) -> None:
@@ -78,6 +90,13 @@ class Processes:
         process = self._running.pop(name)
         process.kill()
         process.wait()
+
+    def ended(self) -> dict[str, int]:
+        """The exit codes of those that have ended by themselves; each is told once, and may be started again."""
+        codes = {name: code for name, process in self._running.items() if (code := process.poll()) is not None}
+        for name in codes:
+            del self._running[name]
+        return codes
 
     def check(self, *names: str) -> None:
         """Raise ``Unreachable`` when one of these, or of all, has ended by itself."""

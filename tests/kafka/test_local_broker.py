@@ -51,7 +51,7 @@ def _apply(home):
 
 
 def test_life_of_a_broker(home, broker, kafka_cache):
-    """Start, start again, a second object on the same folder, restart: one broker, one port, all data."""
+    """Start, start again, a second object on the same folder, a kill, restart: one broker, one port, all data."""
     first = asyncio.run(broker.start(SystemChance()))
     assert first.running
     assert asyncio.run(broker.start(SystemChance())) == first
@@ -71,13 +71,14 @@ def test_life_of_a_broker(home, broker, kafka_cache):
         return record.value
 
     asyncio.run(write())
-    assert asyncio.run(broker.stop())
+    asyncio.run(broker.kill())
     assert not broker.state().running
     assert not asyncio.run(broker.stop())
     again = asyncio.run(broker.start(SystemChance()))
     assert (again.bootstrap_server, again.cluster_id) == (first.bootstrap_server, first.cluster_id)
     assert asyncio.run(read()) == b"kept"
     assert _apply(home).rows == ()
+    assert asyncio.run(broker.stop())
 
 
 def test_port_taken(home, broker):

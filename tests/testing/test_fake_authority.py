@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from hub.core.access import access_rules, topic_specs
 from hub.core.ids import AuthorityId, sha256
+from hub.core.manifest import MessageType, ReceiptLevel, ReceiptReference
 from hub.core.records import JWS_HEADER, Place
 from hub.envelope.certificates import PathCache
 from hub.envelope.checking import check_policy, judge
@@ -51,3 +52,25 @@ async def test_a_flipped_bit_does_not_pass():
     await (await MemoryBus(broker, XA).writer()).send([replace(letter, value=b'{"opaque":tru3}')])
     (record,) = broker.records("outbox.xa-moj")
     assert judge(record, trust, paths=PathCache()).code == "digest-mismatch"
+
+
+async def test_receipt_list_passes_every_check():
+    """A receipt list passes the hub's checks as the next message of its pair; what is only signed counts nothing."""
+    xa, xb = FakeAuthority(XA, now_ms=NOW_MS), FakeAuthority(XB, now_ms=NOW_MS)
+    trust = fake_trust_list((xa, xb), now_ms=NOW_MS)
+    about = xb.manifest(XA, trust=trust, now_ms=NOW_MS)
+    delivered = ReceiptReference(ReceiptLevel.DELIVERED, about.id, about.thread, sha256(b"its bytes"), None)
+    broker = MemoryBroker(
+        FixedClock(NOW_MS),
+        specs=topic_specs(trust.authorities, shards=2, ledger_partitions=2, replication=1),
+        rules=access_rules(trust.authorities, shards=2),
+    )
+    value = b'{"opaque":true}'
+    xa.sign(xa.manifest(XB, trust=trust, now_ms=NOW_MS, value=value), value, now_ms=NOW_MS)
+    await (await MemoryBus(broker, XA).writer()).send([xa.receipt_list(XB, [delivered], trust=trust, now_ms=NOW_MS)])
+    (record,) = broker.records("outbox.xa-moj")
+    judged = judge(record, trust, paths=PathCache())
+    assert judged.code is None
+    check_policy(judged.manifest, trust, time_ms=NOW_MS)
+    assert (judged.manifest.type, judged.manifest.sequence) == (MessageType.RECEIPT, 1)
+    assert judged.manifest.receipts == (delivered,)

@@ -16,7 +16,7 @@ import socket
 import subprocess
 from base64 import urlsafe_b64encode
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -25,7 +25,7 @@ from hub.adapters.files.home import Home
 from hub.adapters.kafka import probe
 from hub.adapters.kafka.artifacts import jars, java, resource
 from hub.adapters.kafka.client_config import ClientConfig
-from hub.adapters.kafka.server import Ports, ServerFiles, complaint, server_properties
+from hub.adapters.kafka.server import NOTHING_MORE, Ports, ServerFiles, complaint, server_properties
 from hub.core.access import ADMIN, BROKER
 from hub.errors import ComityError, Unreachable, UsageError
 from hub.ports import Chance
@@ -49,10 +49,14 @@ class BrokerState:
 
 
 class LocalBroker:
-    """The broker of a home folder. ``quick``: a JVM that starts early; without it one that works fast once it is warm."""
+    """The broker of a home folder. ``quick``: a JVM that starts early; without it one that works fast once it is warm.
 
-    def __init__(self, home: Home, *, cache: Path, quick: bool = True) -> None:
+    ``more`` are server properties beside ours.
+    """
+
+    def __init__(self, home: Home, *, cache: Path, quick: bool = True, more: Mapping[str, str] = NOTHING_MORE) -> None:
         self._home = home
+        self._more = more
         self._jvm = (*_JVM, _QUICK) if quick else _JVM
         self._cache = cache
         self._folder = home.broker
@@ -103,13 +107,18 @@ class LocalBroker:
         for number in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
-            for _ in range(int(_STOP_S / _LOOK_S)):
-                await asyncio.sleep(_LOOK_S)
-                if not self._is_running():
-                    self._pid.unlink(missing_ok=True)
-                    self._reap()
-                    return True
+            if await self._is_gone():
+                return True
         raise Unreachable("broker-stuck", f"The broker (process {pid}) does not stop.")
+
+    async def kill(self) -> None:
+        """SIGKILL, and wait until it is gone: what a power cut does. Raises ``Unreachable`` when it does not run."""
+        pid = self._read_pid()
+        if not self._is_running() or pid is None:
+            raise Unreachable("broker-ended", "The broker does not run.")
+        os.kill(pid, signal.SIGKILL)
+        if not await self._is_gone():
+            raise Unreachable("broker-stuck", f"The broker (process {pid}) was killed and is still there.")
 
     def log_lines(self, name: str, count: int) -> list[str]:
         """The last ``count`` lines of a log: server, denials or console. Raises ``UsageError``."""
@@ -149,7 +158,7 @@ class LocalBroker:
     def _prepare(self, runtime: str, library: Path, ports: Ports, cluster_id: str) -> None:
         broker = self._home.client(BROKER)
         files = ServerFiles(self._data, broker.keystore, broker.truststore)
-        self._settings.write_text(server_properties(files, ports), encoding="utf-8")
+        self._settings.write_text(server_properties(files, ports, self._more), encoding="utf-8")
         (self._folder / "log4j2.yaml").write_bytes(resource("log4j2.yaml"))
         meta = self._data / "meta.properties"
         if meta.is_file():
@@ -195,6 +204,16 @@ class LocalBroker:
                         return
                     await asyncio.sleep(_LOOK_S)
         raise last
+
+    async def _is_gone(self) -> bool:
+        """Wait until it has ended, for the stop time-out at most."""
+        for _ in range(int(_STOP_S / _LOOK_S)):
+            await asyncio.sleep(_LOOK_S)
+            if not self._is_running():
+                self._pid.unlink(missing_ok=True)
+                self._reap()
+                return True
+        return False
 
     def _reap(self) -> None:
         if self._process is not None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from hub.core.access import SUPER_USERS
@@ -12,6 +14,8 @@ from hub.errors import ComityError, Unreachable, UsageError
 
 # Anchored, and no DEFAULT behind it: every other subject is refused, and its connection closed.
 PRINCIPAL_RULE: Final = "RULE:^CN=([a-z][a-z0-9-]{0,62})$/$1/"
+
+NOTHING_MORE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +35,11 @@ class Ports:
     controller: int
 
 
-def server_properties(paths: ServerFiles, ports: Ports) -> str:
-    """server.properties of one KRaft node: TLS with client certificates on every listener, deny by default."""
+def server_properties(paths: ServerFiles, ports: Ports, more: Mapping[str, str] = NOTHING_MORE) -> str:
+    """server.properties of one KRaft node: TLS with client certificates on every listener, deny by default.
+
+    ``more`` stands beside ours and before them.
+    """
     settings = {
         "process.roles": "broker,controller",
         "node.id": 1,
@@ -73,6 +80,7 @@ def server_properties(paths: ServerFiles, ports: Ports) -> str:
         "group.min.session.timeout.ms": 1000,
         # How long the open transaction of a dead router may hide others' records, beyond its own time-out.
         "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
+        **more,
     }
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 

@@ -138,6 +138,15 @@ def test_no_plain_listener():
     assert "DEFAULT" not in settings["ssl.principal.mapping.rules"]
 
 
+def test_more_properties():
+    """What is asked for beside our settings stands in the file, once, and goes before ours."""
+    paths = ServerFiles(Path("/d"), Path("/k.pem"), Path("/t.pem"))
+    more = {"producer.id.expiration.ms": "10000", "offsets.topic.num.partitions": "1"}
+    lines = server_properties(paths, Ports(1, 2), more).splitlines()
+    assert {line for line in lines if line.split("=")[0] in more} == {f"{name}={value}" for name, value in more.items()}
+    assert len({line.split("=")[0] for line in lines}) == len(lines)
+
+
 GOOD = """
 # a comment
 security.protocol=SSL
