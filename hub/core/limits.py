@@ -36,7 +36,7 @@ LEDGER_RECORD_BYTES_MAX: Final = 900 * 1024  # below Kafka's default of 1 MiB fo
 
 # --- the watch ----------------------------------------------------------------------------------
 OPEN_CLOCKS_PER_PAIR_MAX: Final = 10_000  # a hostile pair must not fill the table
-WATCH_BATCH_FLAGS_MAX: Final = 500  # flags signed under one head
+WATCH_BATCH_FLAGS_MAX: Final = 1000  # flags signed under one head: some 450 KB, were they all of one inbox
 
 # --- folders of national systems ----------------------------------------------------------------
 FILE_NAME_BYTES_MAX: Final = 255  # what every file system keeps

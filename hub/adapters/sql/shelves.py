@@ -51,6 +51,11 @@ class Shelf(Generic[K, V]):
         places = [self.place(key) for key in dict.fromkeys(keys)]
         return dict(map(self.read, rows_at(connection, tuple(self.table.primary_key.columns), places)))
 
+    def at(self, key: K) -> dict[str, Any]:
+        """What ``row_update`` finds the row of a key by."""
+        names = (f"at_{column.name}" for column in self.table.primary_key.columns)
+        return dict(zip(names, self.place(key), strict=True))
+
     def save(self, connection: Connection, before: Mapping[K, V], after: Mapping[K, V]) -> None:
         """Insert what is new since ``before`` was loaded, update what differs."""
         names = [column.name for column in self.table.primary_key.columns]
@@ -62,13 +67,12 @@ class Shelf(Generic[K, V]):
         if new:
             connection.execute(_insert(self.table), new)
         changed = [
-            {f"at_{name}": value for name, value in zip(names, self.place(key), strict=True)}
-            | dict(self.write(key, value))
+            self.at(key) | dict(self.write(key, value))
             for key, value in after.items()
             if key in before and before[key] != value
         ]
         if changed:
-            connection.execute(_update(self.table, tuple(changed[0])), changed)
+            connection.execute(row_update(self.table, tuple(changed[0])), changed)
 
 
 def rows_at(
@@ -111,7 +115,7 @@ def _insert(table: Table) -> Insert:
 
 
 @cache
-def _update(table: Table, names: tuple[str, ...]) -> Update:
+def row_update(table: Table, names: tuple[str, ...]) -> Update:
     """The row of a key, whose columns are given as ``at_...``, gets the other names' values."""
     matches = [column == bindparam(f"at_{column.name}") for column in table.primary_key.columns]
     values: dict[str, Any] = {name: bindparam(name) for name in names if not name.startswith("at_")}

@@ -23,6 +23,7 @@ from hub.adapters.sql.shelves import (
     clocks_by_starter,
     open_clocks_shelf,
     row_clock,
+    row_update,
     rows_at,
 )
 from hub.core.access import watch_id
@@ -166,27 +167,27 @@ class WatchStore:
         """Raise the flags of at most ``limit`` clocks; the claims that were never raised before."""
         query = select(_CLOCKS).where(_CLOCKS.c.partition == partition, _CLOCKS.c.next_check_ms <= now_ms)
         rows = connection.execute(query.order_by(_CLOCKS.c.next_check_ms).limit(limit)).all()
-        before = dict(row_clock(row) for row in rows)
-        after = dict(before)
+        looked: list[dict[str, Any]] = []
         owed: list[OwedClaim] = []
-        for clock in before.values():
+        shelf = self._clocks(partition)
+        for row in rows:
+            _, clock = row_clock(row)
             moves = due(clock)
-            after.update({clock_key(moved): moved for moved in moves.clocks})
             owed += moves.owed
-        self._clocks(partition).save(connection, before, after)
-        for key, clock in after.items():
-            if clock == before[key]:  # looked at for a share that is no longer in the settings
-                self._look_later(connection, clock)
+            # Also one that owes nothing, since its share is no longer in the settings, is not looked at again and again.
+            looked += [shelf.at(clock_key(each)) | self._looked(each) for each in moves.clocks or (clock,)]
+        if looked:
+            connection.execute(row_update(_CLOCKS, tuple(looked[0])), looked)
         known = _known(connection, [claim.id for claim in owed])
         fresh = [claim for claim in owed if claim.id not in known]
         _note(connection, partition, {claim.id: None for claim in fresh})
         return fresh
 
-    def _look_later(self, connection: Connection, clock: Clock) -> None:
-        names = [column.name for column in _CLOCKS.primary_key.columns]
-        place = zip(names, clock_place(clock_key(clock)), strict=True)
-        statement = update(_CLOCKS).where(*(_CLOCKS.c[name] == value for name, value in place))
-        connection.execute(statement.values(next_check_ms=next_check_ms(clock, self._warn_percents)))
+    def _looked(self, clock: Clock) -> dict[str, Any]:
+        """What changes in a clock's row when a flag is raised, or was to be."""
+        columns = clock_columns(clock)
+        changed = {name: columns[name] for name in ("warned", "overdue_due_ms")}
+        return changed | {"next_check_ms": next_check_ms(clock, self._warn_percents)}
 
     def _clocks(self, partition: int) -> Shelf[ClockKey, Clock]:
         return Shelf(
