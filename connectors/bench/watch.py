@@ -37,6 +37,7 @@ LOOK_SECONDS: Final = 0.5
 STALLED_SECONDS: Final = 120.0
 PERCENTS: Final[tuple[int, ...]] = HubSettings.model_fields["warn_percents"].default
 PER_CENT: Final = 100
+DAY_MS: Final = 24 * 3600 * 1000
 
 
 def register(app: typer.Typer, groups: Groups) -> None:  # noqa: ARG001 (every command module has this shape)
@@ -78,7 +79,7 @@ class Pace:
     idle_seconds: float = 10.0
     headway_ms: int = 10_000  # the first warning comes half-way
     spread_ms: int = 20_000
-    burst_headway_ms: int = 30_000  # warnings of all at once at 15 s and at 24 s
+    burst_headway_ms: int = 30_000
 
 
 class Watching:
@@ -181,11 +182,11 @@ class Watching:
         }
 
     async def _burst(self, burst: int) -> Mapping[str, Any]:
-        """Clocks that all fall due at the same instant."""
+        """Clocks that all fall due at the same instant. Their last warning is owed as soon as they are read."""
         now_ms = self._stage.clock.now_ms()
         self._progress.tell(f"{burst} clocks fall due at once")
         meter = self._meter()
-        started = await self._start([now_ms + self._pace.burst_headway_ms] * burst, now_ms)
+        started = await self._start([now_ms + self._pace.burst_headway_ms] * burst, now_ms - DAY_MS)
         await self._told(overdue_only(started.values()))
         flags = sum(key in self._flags.seen for key in owed(started, PERCENTS))
         cpu_us = meter.lap()[WATCH] / flags * MICROSECONDS
@@ -235,9 +236,9 @@ class Watching:
     def _due_from(self, first_ms: int, count: int) -> list[int]:
         return [first_ms + self._pace.spread_ms * number // count for number in range(count)]
 
-    async def _start(self, due_ms: Sequence[int], now_ms: int) -> Mapping[ClockId, Started]:
+    async def _start(self, due_ms: Sequence[int], started_ms: int) -> Mapping[ClockId, Started]:
         """Write requests with these clocks."""
-        made = [self._requests.start(now_ms, each) for each in due_ms]
+        made = [self._requests.start(started_ms, each) for each in due_ms]
         started = {each.clock: each for _, each in made}
         self._started |= started
         await self._writer.write([entry for entry, _ in made])
