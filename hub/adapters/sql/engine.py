@@ -77,7 +77,10 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """One transaction that only reads, from one state of the database: it waits for no writer. Raises ``Unreachable``."""
-    with _own_errors(), engine.connect() as connection, connection.execution_options(reading=True).begin():
+    options: dict[str, Any] = {"reading": True}
+    if engine.dialect.name == "postgresql":
+        options["isolation_level"] = "REPEATABLE READ"  # else each statement would see another state
+    with _own_errors(), engine.connect() as connection, connection.execution_options(**options).begin():
         yield connection
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, text
 
 from hub.adapters.sql.case_reading import cases_by_prefix, waiting_cases
 from hub.adapters.sql.case_store import CaseStore
-from hub.adapters.sql.engine import database_exists, open_engine, sqlite_url, transaction, upgrade
+from hub.adapters.sql.engine import database_exists, open_engine, reading, sqlite_url, transaction, upgrade
 from hub.adapters.sql.tables import METADATA
 from hub.adapters.sql.watch_store import WatchStore
 from hub.core.emission import Chains, Emission
@@ -98,11 +98,11 @@ def test_the_migrations_make_the_same_tables(server: str, engine: Engine):
     upgrade(engine)
     with transaction(engine) as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
-    reading = open_engine(server, read_only=True)
-    assert database_exists(reading)
-    with pytest.raises(Unreachable), transaction(reading) as connection:
+    reader = open_engine(server, read_only=True)
+    assert database_exists(reader)
+    with pytest.raises(Unreachable), transaction(reader) as connection:
         connection.execute(text("DELETE FROM case_heads"))
-    reading.dispose()
+    reader.dispose()
 
 
 def test_the_case_view_is_the_same_as_in_sqlite(engine: Engine, story, tmp_path: Path, empty_database: Path):
@@ -162,6 +162,18 @@ def test_the_watch_raises_and_stores_there_too(engine: Engine, story):
     assert stored.record.value == b"signed"
     store.sent([stored.number])
     assert (store.outgoing([0], 10), store.due_partitions([0], now_ms)) == ([], [])
+
+
+def test_who_reads_sees_one_state(engine: Engine):
+    """Offsets and cases of a fingerprint belong together, whatever is committed meanwhile."""
+    query = text("SELECT count(*) FROM case_partitions")
+    with reading(engine) as connection:
+        before = connection.execute(query).scalar()
+        with transaction(engine) as other:
+            other.execute(text("INSERT INTO case_partitions VALUES (0, 0)"))
+        assert (before, connection.execute(query).scalar()) == (0, 0)
+    with reading(engine) as connection:
+        assert connection.execute(query).scalar() == 1
 
 
 def test_a_server_that_is_not_there_is_unreachable():
