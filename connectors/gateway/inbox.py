@@ -1,15 +1,16 @@
 """The durable inbox: messages to us and what is parked. SQL only; nothing is decided. ``intake`` writes most of it.
 
-Every function works within the caller's transaction.
+Every function works within the caller's transaction. Statements that run all the time are made once: SQLAlchemy takes
+longer to make one than to run it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from connectors.gateway.tables import INCOMING, PARKED, POSITIONS, RECEIVED
@@ -20,20 +21,34 @@ from hub.envelope import strict_json
 from hub.envelope.encoding import b64, unb64
 from hub.envelope.strict_json import JsonObject
 
+_NEXT: Final = select(POSITIONS.c.next_offset).where(POSITIONS.c.topic == bindparam("of"))
+_NEW_POSITION: Final = upsert(POSITIONS)
+_ADVANCE: Final = _NEW_POSITION.on_conflict_do_update(
+    index_elements=["topic"], set_={"next_offset": _NEW_POSITION.excluded.next_offset}
+)
+_STORED: Final = (
+    select(INCOMING).where(INCOMING.c.state == "stored").order_by(INCOMING.c.n).limit(bindparam("count_max"))
+)
+_STILL_STORED: Final = select(INCOMING.c.digest).where(
+    INCOMING.c.state == "stored", INCOMING.c.digest.in_(bindparam("digests", expanding=True))
+)
+_SETTLE: Final = (
+    update(INCOMING)
+    .where(INCOMING.c.digest.in_(bindparam("digests", expanding=True)))
+    .values(state=bindparam("new_state"), code=bindparam("new_code"))
+)
+_ANY_PARKED: Final = select(PARKED.c.part).where(PARKED.c.done.is_(False)).limit(1)
+
 
 def next_offset(connection: Connection, topic: str) -> int:
     """Where to read on."""
-    found = connection.execute(select(POSITIONS.c.next_offset).where(POSITIONS.c.topic == topic)).scalar_one_or_none()
+    found = connection.execute(_NEXT, {"of": topic}).scalar_one_or_none()
     return 0 if found is None else int(found)
 
 
 def advance(connection: Connection, topic: str, offset: int) -> None:
-    """Everything before ``offset`` is stored."""
-    connection.execute(
-        upsert(POSITIONS)
-        .values(topic=topic, next_offset=offset)
-        .on_conflict_do_update(index_elements=["topic"], set_={"next_offset": offset})
-    )
+    """Statements that run all the time are made once: SQLAlchemy takes longer to make one than to run it. Everything before ``offset`` is stored."""
+    connection.execute(_ADVANCE, [{"topic": topic, "next_offset": offset}])
 
 
 # --- messages -------------------------------------------------------------------------------------
@@ -52,10 +67,9 @@ class IncomingMessage:
 
 def stored(connection: Connection, *, count_max: int) -> Sequence[IncomingMessage]:
     """What is to be handed over, oldest first."""
-    statement = select(INCOMING).where(INCOMING.c.state == "stored").order_by(INCOMING.c.n).limit(count_max)
     return [
         IncomingMessage(AuthorityId(row.sender), MessageId(row.id), row.digest, row.time_ms, row.tries)
-        for row in connection.execute(statement)
+        for row in connection.execute(_STORED, {"count_max": count_max})
     ]
 
 
@@ -67,10 +81,9 @@ def received_bytes(connection: Connection, digest: Digest) -> tuple[bytes, bytes
 
 def settle(connection: Connection, digests: Iterable[Digest], state: str, code: str | None = None) -> set[Digest]:
     """Delivered or refused; returns those that were not so already."""
-    statement = select(INCOMING.c.digest).where(INCOMING.c.digest.in_(list(digests)), INCOMING.c.state == "stored")
-    still = {Digest(each) for each in connection.execute(statement).scalars()}
+    still = {Digest(each) for each in connection.execute(_STILL_STORED, {"digests": list(digests)}).scalars()}
     if still:
-        connection.execute(update(INCOMING).where(INCOMING.c.digest.in_(still)).values(state=state, code=code))
+        connection.execute(_SETTLE, {"digests": list(still), "new_state": state, "new_code": code})
     return still
 
 
@@ -136,7 +149,7 @@ def park(
 
 def any_parked(connection: Connection) -> bool:
     """Whether anything is set aside now: hardly ever."""
-    return connection.execute(select(PARKED.c.part).where(PARKED.c.done.is_(False)).limit(1)).first() is not None
+    return connection.execute(_ANY_PARKED).first() is not None
 
 
 def parked_next(connection: Connection, sender: AuthorityId, sequence: int) -> Sequence[Parked]:

@@ -2,14 +2,15 @@
 
 Most of what a record asks and changes is asked or changed by its neighbours too: a claim comes and is spent, a chain
 moves from one to the next. So all is read once, kept here, and written once by ``flush``. Nothing is decided.
+Statements are made once: SQLAlchemy takes longer to make one than to run it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from connectors.gateway import inbox, owed, results
@@ -21,6 +22,20 @@ from hub.core.ids import AuthorityId, Digest, MessageId
 from hub.core.manifest import Manifest
 from hub.core.receipts import RoutedClaim
 from hub.core.records import Position, Record
+
+_DIGESTS: Final[BindParameter[Any]] = bindparam("digests", expanding=True)
+_LINKS: Final = select(LINKS.c.digest).where(LINKS.c.digest.in_(_DIGESTS))
+_CLAIMS: Final = select(CLAIMS).where(CLAIMS.c.digest.in_(_DIGESTS))
+_SPEND: Final = delete(CLAIMS).where(CLAIMS.c.digest.in_(_DIGESTS))
+_ADD_CLAIMS: Final = insert(CLAIMS)
+_PAIR: Final = select(INCOMING_PAIRS).where(INCOMING_PAIRS.c.sender == bindparam("of"))
+_NEW_PAIR: Final = upsert(INCOMING_PAIRS)
+_WRITE_PAIRS: Final = _NEW_PAIR.on_conflict_do_update(
+    index_elements=["sender"], set_={name: _NEW_PAIR.excluded[name] for name in ("sequence", "head", "blocked")}
+)
+_LAST_BUNDLE: Final = select(BUNDLES).where(BUNDLES.c.writer == bindparam("of")).order_by(BUNDLES.c.n.desc()).limit(1)
+_IDS: Final = select(INCOMING.c.id, INCOMING.c.sender).where(INCOMING.c.id.in_(bindparam("ids", expanding=True)))
+_ADD: Final = {table.name: insert(table) for table in (LINKS, BUNDLES, INCOMING, RECEIVED)}
 
 
 class Intake:
@@ -49,8 +64,8 @@ class Intake:
         if not new:
             return
         self._asked.update(new)
-        self._links.update(self.connection.execute(select(LINKS.c.digest).where(LINKS.c.digest.in_(new))).scalars())
-        for row in self.connection.execute(select(CLAIMS).where(CLAIMS.c.digest.in_(new))):
+        self._links.update(self.connection.execute(_LINKS, {"digests": new}).scalars())
+        for row in self.connection.execute(_CLAIMS, {"digests": new}):
             self._stored_claims.add(row.digest)
             self._claims[row.digest] = RoutedClaim(
                 jws=row.digest,
@@ -82,8 +97,7 @@ class Intake:
     def pair(self, sender: AuthorityId) -> PairHead:
         """Where the chain from a sender stands."""
         if sender not in self._pairs:
-            statement = select(INCOMING_PAIRS).where(INCOMING_PAIRS.c.sender == sender)
-            row = self.connection.execute(statement).one_or_none()
+            row = self.connection.execute(_PAIR, {"of": sender}).one_or_none()
             self._pairs[sender] = PairHead() if row is None else PairHead(row.sequence, row.head, row.blocked)
         return self._pairs[sender]
 
@@ -103,8 +117,7 @@ class Intake:
     def last_bundle(self, writer: str) -> tuple[int, Digest] | None:
         """The highest number of this writer of bundles, and its digest."""
         if writer not in self._last_bundles:
-            statement = select(BUNDLES).where(BUNDLES.c.writer == writer).order_by(BUNDLES.c.n.desc()).limit(1)
-            row = self.connection.execute(statement).one_or_none()
+            row = self.connection.execute(_LAST_BUNDLE, {"of": writer}).one_or_none()
             self._last_bundles[writer] = None if row is None else (row.n, row.digest)
         return self._last_bundles[writer]
 
@@ -135,7 +148,7 @@ class Intake:
         new = [each for each in dict.fromkeys(messages) if each not in self._ids]
         if new:
             self._ids.update({each: set() for each in new})
-            for row in self.connection.execute(select(INCOMING.c.id, INCOMING.c.sender).where(INCOMING.c.id.in_(new))):
+            for row in self.connection.execute(_IDS, {"ids": new}):
                 self._ids[MessageId(row.id)].add(AuthorityId(row.sender))
 
     def known(self, sender: AuthorityId, message: MessageId) -> bool:
@@ -173,26 +186,23 @@ class Intake:
     def flush(self) -> None:
         """Write all of it; the transaction may be committed then."""
         connection = self.connection
-        for table in (LINKS, BUNDLES, INCOMING, RECEIVED):
-            rows = self._rows[table.name]
+        for table, rows in self._rows.items():
             if rows:
-                connection.execute(insert(table), rows)
+                connection.execute(_ADD[table], rows)
         self._flush_claims()
         moved = [{"sender": sender, **_pair_row(self._pairs[sender])} for sender in self._moved]
         if moved:
-            new = upsert(INCOMING_PAIRS)
-            changed = {name: new.excluded[name] for name in ("sequence", "head", "blocked")}
-            connection.execute(new.on_conflict_do_update(index_elements=["sender"], set_=changed), moved)
+            connection.execute(_WRITE_PAIRS, moved)
         owed.add(connection, self.owed)
         results.add(connection, self.results)
 
     def _flush_claims(self) -> None:
         spent = self._stored_claims - self._claims.keys()
         if spent:
-            self.connection.execute(delete(CLAIMS).where(CLAIMS.c.digest.in_(spent)))
+            self.connection.execute(_SPEND, {"digests": list(spent)})
         new = [claim for digest, claim in self._claims.items() if digest not in self._stored_claims]
         if new:
-            self.connection.execute(insert(CLAIMS), [_claim_row(each) for each in new])
+            self.connection.execute(_ADD_CLAIMS, [_claim_row(each) for each in new])
 
 
 def _claim_row(claim: RoutedClaim) -> Mapping[str, Any]:

@@ -1,13 +1,14 @@
 """The durable outbox: rows of messages of ours and their bytes. SQL only; nothing is decided.
 
-Every function works within the caller's transaction, and on many messages at once where many come at once.
+Every function works within the caller's transaction, and on many messages at once where many come at once. Statements
+are made once: SQLAlchemy takes longer to make one than to run it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -52,6 +53,63 @@ _SHOWN = (
     OUTGOING.c.code,
 )
 
+_BY_TAG: Final = select(*_SHOWN, OUTGOING.c.hand_in, OUTGOING.c.tag).where(
+    OUTGOING.c.tag.in_(bindparam("tags", expanding=True))
+)
+_USED: Final = select(OUTGOING.c.id).where(OUTGOING.c.id.in_(bindparam("ids", expanding=True)))
+_ADD: Final = insert(OUTGOING)
+_ADD_DRAFTS: Final = insert(DRAFTS)
+_NAMES: Final = select(OUTGOING.c.id, OUTGOING.c.name).where(
+    OUTGOING.c.id.in_(bindparam("ids", expanding=True)), OUTGOING.c.name.is_not(None)
+)
+_DRAFTS: Final = select(*_SHOWN).where(OUTGOING.c.state == "draft").order_by(OUTGOING.c.n)
+_BY_ID: Final = select(*_SHOWN).where(OUTGOING.c.id.in_(bindparam("ids", expanding=True)))
+_BY_DIGEST: Final = select(*_SHOWN).where(OUTGOING.c.digest.in_(bindparam("digests", expanding=True)))
+_READY_RECIPIENTS: Final = (
+    select(OUTGOING.c.recipient)
+    .where(OUTGOING.c.state == "ready")
+    .group_by(OUTGOING.c.recipient)
+    .order_by(func.min(OUTGOING.c.n))
+)
+_REPLYING: Final = (
+    select(OUTGOING.c.recipient).where(OUTGOING.c.state == "ready", OUTGOING.c.in_reply_to.is_not(None)).distinct()
+)
+_NEXT_READY: Final = (
+    select(*_SHOWN, DRAFTS.c.draft)
+    .join_from(OUTGOING, DRAFTS, OUTGOING.c.id == DRAFTS.c.id, isouter=True)
+    .where(OUTGOING.c.state == "ready", OUTGOING.c.recipient == bindparam("to"))
+    .order_by((OUTGOING.c.type == MessageType.RECEIPT.value).desc(), OUTGOING.c.n)
+    .limit(bindparam("count_max"))
+)
+_LOWEST: Final = (
+    select(OUTGOING.c.recipient, func.min(OUTGOING.c.sequence).label("lowest"))
+    .where(OUTGOING.c.state == "sealed", OUTGOING.c.recipient.in_(bindparam("recipients", expanding=True)))
+    .group_by(OUTGOING.c.recipient)
+)
+_STORE_SEALED: Final = (
+    update(OUTGOING)
+    .where(OUTGOING.c.id == bindparam("message"), OUTGOING.c.state == "ready")
+    .values(
+        state="sealed",
+        sequence=bindparam("new_sequence"),
+        digest=bindparam("new_digest"),
+        proof=bindparam("new_proof"),
+        seals=OUTGOING.c.seals + 1,
+        attempts=1,
+        tried_ms=bindparam("now_ms"),
+        known=False,
+    )
+)
+_NEW_BYTES: Final = upsert(SEALED)
+_STORE_BYTES: Final = _NEW_BYTES.on_conflict_do_update(
+    index_elements=["id"], set_={name: _NEW_BYTES.excluded[name] for name in ("jws", "value")}
+)
+_SET_STATES: Final = (
+    update(OUTGOING)
+    .where(OUTGOING.c.id.in_(bindparam("ids", expanding=True)))
+    .values(state=bindparam("new_state"), code=bindparam("new_code"))
+)
+
 
 def _message(row: Row[*tuple[Any, ...]]) -> OutgoingMessage:
     return OutgoingMessage(
@@ -85,14 +143,13 @@ def known_hand_ins(
 ) -> dict[str, tuple[OutgoingMessage, Digest]]:
     """By key, the message that each of these hand-ins became before, and the digest that it had."""
     tags = {vault.tag(each.key): each.key for each in hand_ins}
-    statement = select(*_SHOWN, OUTGOING.c.hand_in, OUTGOING.c.tag).where(OUTGOING.c.tag.in_(tags))
-    return {tags[row.tag]: (_message(row), row.hand_in) for row in connection.execute(statement)}
+    rows = connection.execute(_BY_TAG, {"tags": list(tags)})
+    return {tags[row.tag]: (_message(row), row.hand_in) for row in rows}
 
 
 def used_ids(connection: Connection, messages: Iterable[str]) -> set[MessageId]:
     """Which of these ids a message of ours has."""
-    statement = select(OUTGOING.c.id).where(OUTGOING.c.id.in_(list(messages)))
-    return {MessageId(each) for each in connection.execute(statement).scalars()}
+    return {MessageId(each) for each in connection.execute(_USED, {"ids": list(messages)}).scalars()}
 
 
 def add_drafts(connection: Connection, vault: Vault, drafts: Sequence[tuple[KeptDraft, Digest]]) -> None:
@@ -113,8 +170,8 @@ def add_drafts(connection: Connection, vault: Vault, drafts: Sequence[tuple[Kept
         }
         for draft, digest in drafts
     ]
-    connection.execute(insert(OUTGOING), rows)
-    connection.execute(insert(DRAFTS), [_draft_row(vault, draft) for draft, _ in drafts])
+    connection.execute(_ADD, rows)
+    connection.execute(_ADD_DRAFTS, [_draft_row(vault, draft) for draft, _ in drafts])
 
 
 def _draft_row(vault: Vault, draft: KeptDraft) -> dict[str, str | bytes]:
@@ -129,12 +186,9 @@ def read_draft(connection: Connection, vault: Vault, message: MessageId) -> Kept
 
 def names(connection: Connection, vault: Vault, messages: Iterable[str]) -> dict[str, str]:
     """The hand-in's name of each of these messages that is one of ours and no receipt list."""
-    statement = select(OUTGOING.c.id, OUTGOING.c.name).where(
-        OUTGOING.c.id.in_(list(messages)), OUTGOING.c.name.is_not(None)
-    )
     return {
         row.id: vault.unprotect(row.name, _name_context(row.id)).decode("utf-8", "surrogateescape")
-        for row in connection.execute(statement)
+        for row in connection.execute(_NAMES, {"ids": list(messages)})
     }
 
 
@@ -147,15 +201,13 @@ def uploaded(connection: Connection, vault: Vault, draft: KeptDraft) -> None:
 
 def drafts(connection: Connection) -> Sequence[OutgoingMessage]:
     """Messages whose files are not uploaded yet."""
-    rows = connection.execute(select(*_SHOWN).where(OUTGOING.c.state == "draft").order_by(OUTGOING.c.n))
-    return [_message(row) for row in rows]
+    return [_message(row) for row in connection.execute(_DRAFTS)]
 
 
 def add_receipt_list(connection: Connection, message: MessageId, recipient: AuthorityId) -> None:
     """A receipt list, ready to be sealed; ``owed.references`` says what is in it."""
-    connection.execute(
-        insert(OUTGOING).values(id=message, type=MessageType.RECEIPT.value, recipient=recipient, state="ready")
-    )
+    row = {"id": message, "type": MessageType.RECEIPT.value, "recipient": recipient, "state": "ready"}
+    connection.execute(_ADD, row)
 
 
 # --- messages -------------------------------------------------------------------------------------
@@ -168,31 +220,22 @@ def find(connection: Connection, message: str) -> OutgoingMessage | None:
 
 def find_all(connection: Connection, messages: Iterable[str]) -> dict[str, OutgoingMessage]:
     """By id, those of these messages that are ours."""
-    statement = select(*_SHOWN).where(OUTGOING.c.id.in_(list(messages)))
-    return {row.id: _message(row) for row in connection.execute(statement)}
+    return {row.id: _message(row) for row in connection.execute(_BY_ID, {"ids": list(messages)})}
 
 
 def find_sealed(connection: Connection, digests: Iterable[Digest]) -> dict[Digest, OutgoingMessage]:
     """By digest, the messages whose newest sealing has one of these."""
-    statement = select(*_SHOWN).where(OUTGOING.c.digest.in_(list(digests)))
-    return {row.digest: _message(row) for row in connection.execute(statement)}
+    return {row.digest: _message(row) for row in connection.execute(_BY_DIGEST, {"digests": list(digests)})}
 
 
 def ready_recipients(connection: Connection) -> Sequence[AuthorityId]:
     """To whom something waits to be sealed, longest waiting first."""
-    statement = (
-        select(OUTGOING.c.recipient)
-        .where(OUTGOING.c.state == "ready")
-        .group_by(OUTGOING.c.recipient)
-        .order_by(func.min(OUTGOING.c.n))
-    )
-    return [AuthorityId(each) for each in connection.execute(statement).scalars()]
+    return [AuthorityId(each) for each in connection.execute(_READY_RECIPIENTS).scalars()]
 
 
 def replying_recipients(connection: Connection) -> set[AuthorityId]:
     """To whom a reply waits to be sealed."""
-    statement = select(OUTGOING.c.recipient).where(OUTGOING.c.state == "ready", OUTGOING.c.in_reply_to.is_not(None))
-    return {AuthorityId(each) for each in connection.execute(statement.distinct()).scalars()}
+    return {AuthorityId(each) for each in connection.execute(_REPLYING).scalars()}
 
 
 def next_ready(
@@ -202,19 +245,12 @@ def next_ready(
 
     Receipt lists go first: levels come in order (protocol section 3).
     """
-    statement = (
-        select(*_SHOWN, DRAFTS.c.draft)
-        .join_from(OUTGOING, DRAFTS, OUTGOING.c.id == DRAFTS.c.id, isouter=True)
-        .where(OUTGOING.c.state == "ready", OUTGOING.c.recipient == recipient)
-        .order_by((OUTGOING.c.type == MessageType.RECEIPT.value).desc(), OUTGOING.c.n)
-        .limit(count_max)
-    )
     return [
         (
             _message(row),
             None if row.draft is None else decode_draft(vault.unprotect(row.draft, _draft_context(row.id))),
         )
-        for row in connection.execute(statement)
+        for row in connection.execute(_NEXT_READY, {"to": recipient, "count_max": count_max})
     ]
 
 
@@ -226,50 +262,32 @@ def in_flight(connection: Connection, recipient: AuthorityId) -> Sequence[Outgoi
 
 def lowest_in_flight(connection: Connection, recipients: Iterable[AuthorityId]) -> Mapping[AuthorityId, int]:
     """The first number of each pair that the hub has not answered."""
-    statement = (
-        select(OUTGOING.c.recipient, func.min(OUTGOING.c.sequence).label("lowest"))
-        .where(OUTGOING.c.state == "sealed", OUTGOING.c.recipient.in_(list(recipients)))
-        .group_by(OUTGOING.c.recipient)
-    )
-    return {AuthorityId(row.recipient): row.lowest for row in connection.execute(statement)}
+    rows = connection.execute(_LOWEST, {"recipients": list(recipients)})
+    return {AuthorityId(row.recipient): row.lowest for row in rows}
 
 
 def store_sealed(connection: Connection, messages: Sequence[Sealed], *, now_ms: int) -> None:
     """Keep the bytes that are published now, and will be published again: exactly these. The attempt is noted too."""
     if not messages:
         return
-    statement = (
-        update(OUTGOING)
-        .where(OUTGOING.c.id == bindparam("message"), OUTGOING.c.state == "ready")
-        .values(
-            state="sealed",
-            sequence=bindparam("new_sequence"),
-            digest=bindparam("new_digest"),
-            proof=bindparam("new_proof"),
-            seals=OUTGOING.c.seals + 1,
-            attempts=1,
-            tried_ms=now_ms,
-            known=False,
-        )
-    )
     rows = [
         {
             "message": each.manifest.id,
             "new_sequence": each.manifest.sequence,
             "new_digest": each.digest,
             "new_proof": each.proof,
+            "now_ms": now_ms,
         }
         for each in messages
     ]
-    connection.execute(statement, rows)
-    new = upsert(SEALED)
-    new = new.on_conflict_do_update(index_elements=["id"], set_={"jws": new.excluded.jws, "value": new.excluded.value})
-    connection.execute(new, [{"id": each.manifest.id, "jws": each.jws, "value": each.value} for each in messages])
+    connection.execute(_STORE_SEALED, rows)
+    stored = [{"id": each.manifest.id, "jws": each.jws, "value": each.value} for each in messages]
+    connection.execute(_STORE_BYTES, stored)
 
 
 def set_states(connection: Connection, messages: Iterable[MessageId], state: str, code: str | None = None) -> None:
     """Accepted or failed, or ready to be sealed again."""
-    connection.execute(update(OUTGOING).where(OUTGOING.c.id.in_(list(messages))).values(state=state, code=code))
+    connection.execute(_SET_STATES, {"ids": list(messages), "new_state": state, "new_code": code})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,37 @@
-"""Receipts that we owe to others, until a receipt list of ours carries them. SQL only; nothing is decided."""
+"""Receipts that we owe to others, until a receipt list of ours carries them. SQL only; nothing is decided.
+
+Statements are made once: SQLAlchemy takes longer to make one than to run it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from connectors.gateway.tables import RECEIPTS
 from hub.core.ids import AuthorityId, Digest, MessageId, ThreadId
 from hub.core.limits import RECEIPTS_PER_MANIFEST_MAX
 from hub.core.manifest import ReceiptLevel, ReceiptReference
+
+_ADD: Final = upsert(RECEIPTS).on_conflict_do_nothing()
+_COUNTS: Final = (
+    select(RECEIPTS.c.peer, func.count().label("total"))
+    .where(RECEIPTS.c.list.is_(None))
+    .group_by(RECEIPTS.c.peer)
+    .order_by(RECEIPTS.c.peer)
+)
+_OLDEST: Final = (
+    select(RECEIPTS.c.n)
+    .where(RECEIPTS.c.list.is_(None), RECEIPTS.c.peer == bindparam("to"))
+    .order_by(RECEIPTS.c.n)
+    .limit(RECEIPTS_PER_MANIFEST_MAX)
+)
+_TAKE: Final = update(RECEIPTS).where(RECEIPTS.c.n.in_(_OLDEST)).values(list=bindparam("carrier"))
+_OF_LIST: Final = select(RECEIPTS).where(RECEIPTS.c.list == bindparam("carrier")).order_by(RECEIPTS.c.n)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,34 +60,22 @@ def add(connection: Connection, receipts: Sequence[OwedReceipt]) -> None:
         for each in receipts
     ]
     if rows:
-        connection.execute(upsert(RECEIPTS).on_conflict_do_nothing(), rows)
+        connection.execute(_ADD, rows)
 
 
 def counts(connection: Connection) -> Mapping[AuthorityId, int]:
     """To whom receipts are owed, and how many."""
-    statement = (
-        select(RECEIPTS.c.peer, func.count().label("total"))
-        .where(RECEIPTS.c.list.is_(None))
-        .group_by(RECEIPTS.c.peer)
-        .order_by(RECEIPTS.c.peer)
-    )
-    return {AuthorityId(row.peer): row.total for row in connection.execute(statement)}
+    return {AuthorityId(row.peer): row.total for row in connection.execute(_COUNTS)}
 
 
 def take(connection: Connection, peer: AuthorityId, receipt_list: MessageId) -> int:
     """The oldest receipts owed to ``peer``, at most one list full, are carried by ``receipt_list`` now; how many."""
-    oldest = (
-        select(RECEIPTS.c.n)
-        .where(RECEIPTS.c.list.is_(None), RECEIPTS.c.peer == peer)
-        .order_by(RECEIPTS.c.n)
-        .limit(RECEIPTS_PER_MANIFEST_MAX)
-    )
-    return connection.execute(update(RECEIPTS).where(RECEIPTS.c.n.in_(oldest)).values(list=receipt_list)).rowcount
+    return connection.execute(_TAKE, {"to": peer, "carrier": receipt_list}).rowcount
 
 
 def references(connection: Connection, receipt_list: MessageId) -> tuple[ReceiptReference, ...]:
     """What a receipt list of ours says."""
-    rows = connection.execute(select(RECEIPTS).where(RECEIPTS.c.list == receipt_list).order_by(RECEIPTS.c.n))
+    rows = connection.execute(_OF_LIST, {"carrier": receipt_list})
     return tuple(
         ReceiptReference(ReceiptLevel(row.level), MessageId(row.message), ThreadId(row.thread), row.proof, row.why)
         for row in rows

@@ -1,10 +1,14 @@
-"""What the national system must still be told: stored with the fact itself, told until it was taken. SQL only."""
+"""What the national system must still be told: stored with the fact itself, told until it was taken. SQL only.
+
+Statements are made once: SQLAlchemy takes longer to make one than to run it.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -18,6 +22,12 @@ Facts = Mapping[str, str | int | None]
 STEP = "step"
 PROBLEM = "problem"
 NOTICE = "notice"
+
+_ADD: Final = upsert(RESULTS).on_conflict_do_nothing()
+_ADD_EVIDENCE: Final = upsert(EVIDENCE).on_conflict_do_nothing()
+_UNTOLD: Final = select(RESULTS).where(RESULTS.c.told.is_(False)).order_by(RESULTS.c.n).limit(bindparam("count_max"))
+_EVIDENCE: Final = select(EVIDENCE).where(EVIDENCE.c.id.in_(bindparam("ids", expanding=True)))
+_TOLD: Final = update(RESULTS).where(RESULTS.c.n == bindparam("number")).values(told=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +75,7 @@ def add(connection: Connection, results: Sequence[Result]) -> None:
         }
         for each in results
     ]
-    connection.execute(upsert(RESULTS).on_conflict_do_nothing(), rows)
+    connection.execute(_ADD, rows)
 
 
 def _add_evidence(connection: Connection, proofs: Sequence[Evidence]) -> Mapping[Evidence, Digest]:
@@ -77,16 +87,15 @@ def _add_evidence(connection: Connection, proofs: Sequence[Evidence]) -> Mapping
             ids[each] = sha256(data)
             rows.append({"id": ids[each], "kind": each.kind, "bytes": data})
     if rows:
-        connection.execute(upsert(EVIDENCE).on_conflict_do_nothing(), rows)
+        connection.execute(_ADD_EVIDENCE, rows)
     return ids
 
 
 def untold(connection: Connection, *, count_max: int) -> Sequence[tuple[int, Result]]:
     """What is still to be told with its number, oldest first."""
-    statement = select(RESULTS).where(RESULTS.c.told.is_(False)).order_by(RESULTS.c.n).limit(count_max)
-    rows = connection.execute(statement).all()
+    rows = connection.execute(_UNTOLD, {"count_max": count_max}).all()
     wanted = {row.evidence for row in rows if row.evidence is not None}
-    found = connection.execute(select(EVIDENCE).where(EVIDENCE.c.id.in_(wanted))).all() if wanted else ()
+    found = connection.execute(_EVIDENCE, {"ids": list(wanted)}).all() if wanted else ()
     proofs = {row.id: Evidence(row.kind, row.bytes.decode()) for row in found}
     return [
         (
@@ -106,5 +115,4 @@ def untold(connection: Connection, *, count_max: int) -> Sequence[tuple[int, Res
 def told(connection: Connection, numbers: Sequence[int]) -> None:
     """The national system has these."""
     if numbers:
-        statement = update(RESULTS).where(RESULTS.c.n == bindparam("number")).values(told=True)
-        connection.execute(statement, [{"number": number} for number in numbers])
+        connection.execute(_TOLD, [{"number": number} for number in numbers])
