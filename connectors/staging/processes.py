@@ -91,6 +91,12 @@ class Processes:
         process.kill()
         process.wait()
 
+    async def stop(self, name: str) -> None:
+        """SIGTERM to one; SIGKILL if it does not end in time."""
+        process = self._running.pop(name)
+        process.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(_ended, process)
+
     def ended(self) -> dict[str, int]:
         """The exit codes of those that have ended by themselves; each is told once, and may be started again."""
         codes = {name: code for name, process in self._running.items() if (code := process.poll()) is not None}
