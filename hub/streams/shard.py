@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -82,6 +82,7 @@ class Shard:
         self._owners: frozenset[AuthorityId] = frozenset()
         self._paused: set[AuthorityId] = set()
         self._missing: frozenset[AuthorityId] = frozenset()
+        self._left: list[Judged] = []  # judged by the list in force, did not fit into the last transaction
         self._looked = 0.0
         self._list_number = 0
 
@@ -100,7 +101,7 @@ class Shard:
                 await self._follow(trust)
                 self._resume_due()
                 records = await self._gather()
-                if records:
+                if records or self._left:
                     await self._work(records, trust)
         finally:
             await self._close()
@@ -124,6 +125,7 @@ class Shard:
             return
         if trust.number != self._list_number:
             self._holds.new_list()
+            self._read_again({outbox_owner(each.record.topic) for each in self._left})
         topics = await self._around.bus.partitions()
         self._looked, self._list_number = self._now(), trust.number
         self._missing = frozenset(each for each in trust.authorities if inbox(each) not in topics)
@@ -157,9 +159,11 @@ class Shard:
     async def _gather(self) -> list[Record]:
         """What waits, up to the limits of a batch; an idle shard sleeps in the first call only."""
         found: list[Record] = []
-        size, wait_ms = 0, FETCH_WAIT_MS
-        while len(found) < self._around.batch_messages_max and size < self._around.batch_bytes_max:
-            most = min(FETCH_RECORDS_MAX, self._around.batch_messages_max - len(found))
+        size = sum(len(each.record.value or b"") for each in self._left)
+        wait_ms = 0 if self._left else FETCH_WAIT_MS
+        room = self._around.batch_messages_max - len(self._left)
+        while len(found) < room and size < self._around.batch_bytes_max:
+            most = min(FETCH_RECORDS_MAX, room - len(found))
             try:
                 records = await self._reading().fetch(wait_ms=wait_ms, records_max=most)
             except PartitionBroken as broken:
@@ -186,7 +190,7 @@ class Shard:
     async def _check(self, records: Sequence[Record], trust: TrustList) -> Checked:
         """Judge in threads: the signatures' checks let other threads run."""
         chunks = max(1, min(CHUNKS_MAX, len(records) // CHUNK_RECORDS_MIN))
-        size = -(-len(records) // chunks)
+        size = max(1, -(-len(records) // chunks))
         parts = await asyncio.gather(
             *(
                 asyncio.to_thread(check, records[start : start + size], trust, paths=self._around.paths)
@@ -204,28 +208,48 @@ class Shard:
 
     async def _work(self, records: Sequence[Record], trust: TrustList) -> None:
         checked = await self._check(records, trust)
-        alone = [each for each in checked.judged if outbox_owner(each.record.topic) in self._holds.alone]
-        together = [each for each in checked.judged if outbox_owner(each.record.topic) not in self._holds.alone]
-        await self._transact(together, trust)
+        judged = [*self._left, *checked.judged]
+        alone = [each for each in judged if outbox_owner(each.record.topic) in self._holds.alone]
+        together = [each for each in judged if outbox_owner(each.record.topic) not in self._holds.alone]
+        full = await self._transact(together, trust)
         stuck: set[AuthorityId] = set()
-        for judged in alone:
-            owner = outbox_owner(judged.record.topic)
+        for each in alone:
+            owner = outbox_owner(each.record.topic)
             if owner not in stuck:
-                await self._transact([judged], trust)
-            if self._state.next_offset(owner) <= judged.record.offset:
+                await self._transact([each], trust)
+            if self._state.next_offset(owner) <= each.record.offset:
                 stuck.add(owner)  # what follows it in its outbox waits with it
         for owner, reason in checked.held.items():
             self._around.alert(Alert(reason.code, owner, reason.sentence))
             self._hold(owner, Cause.TRUST)
-        # What was not committed is read again: it was held, or did not fit.
-        for owner in {outbox_owner(record.topic) for record in records} - self._paused:
-            self._reading().seek(_place(owner), self._state.next_offset(owner))
+        # What did not fit comes first next time; whatever else was not committed is read again.
+        full -= self._paused
+        self._left = [each for each in judged if self._is_left(each, full)]
+        self._read_again({outbox_owner(each.record.topic) for each in judged} - full - self._paused)
 
-    async def _transact(self, batch: Sequence[Judged], trust: TrustList) -> None:
-        """Decide and commit a batch, then try the outboxes that wait for a bad inbox, if it is time."""
+    def _is_left(self, judged: Judged, full: frozenset[AuthorityId]) -> bool:
+        owner = outbox_owner(judged.record.topic)
+        return owner in full and judged.record.offset >= self._state.next_offset(owner)
+
+    def _read_again(self, owners: Iterable[AuthorityId]) -> None:
+        """Go back to what is not committed. Only where something is not: a seek throws away what was fetched ahead."""
+        again = set(owners)
+        self._left = [each for each in self._left if outbox_owner(each.record.topic) not in again]
+        for owner in again:
+            offset = self._state.next_offset(owner)
+            if self._reading().position(_place(owner)) != offset:
+                self._reading().seek(_place(owner), offset)
+
+    async def _transact(self, batch: Sequence[Judged], trust: TrustList) -> frozenset[AuthorityId]:
+        """Decide and commit a batch, then try the outboxes that wait for a bad inbox, if it is time.
+
+        Returns the outboxes with messages that did not fit.
+        """
+        if not batch:
+            return frozenset()
         bad = self._holds.bad_inboxes() | self._missing
-        routing = await self._commit(batch, trust, bad) if batch else None
-        for owner, needed in routing.blocked.items() if routing else ():
+        routing = await self._commit(batch, trust, bad)
+        for owner, needed in routing.blocked.items():
             if not needed & self._missing and self._holds.may_probe(needed, now=self._now()):
                 reached = self._state.next_offset(owner)
                 behind = (each for each in batch if each.record.topic == outbox(owner))
@@ -233,6 +257,7 @@ class Shard:
                 await self._commit([probe], trust, self._missing)
             else:
                 self._hold(owner, Cause.INBOX)
+        return routing.full
 
     async def _commit(self, batch: Sequence[Judged], trust: TrustList, bad: frozenset[AuthorityId]) -> Routing:
         routing = await asyncio.to_thread(

@@ -193,7 +193,7 @@ async def test_new_authority_needs_no_restart(hub, world, xa, xb, xc) -> None:
 
 
 async def test_what_does_not_fit_comes_in_the_next_transaction(hub, world, monkeypatch, xa, xb, xc) -> None:
-    """What was read and exceeds the limits of a transaction is read again, in order."""
+    """What was read and exceeds the limits of a transaction goes first into the next one, in order."""
     monkeypatch.setattr(plan, "BATCH_MESSAGES_MAX", 2)
     await hub.send(*(xa.letter(xb.id) for _ in range(5)), *(xc.letter(xb.id) for _ in range(5)))
     hub.work()
