@@ -47,7 +47,7 @@ from hub.envelope.certificates import PathCache
 from hub.envelope.checking import Judged, check_policy, judge
 from hub.envelope.receipts import Bundles, WriterState, make_bundles
 from hub.errors import Held, PartitionBroken, Refused
-from hub.wire.ledger import encode_ledger, entry_bytes
+from hub.wire.ledger import ENTRY_BYTES_MAX, encode_ledger, entry_bytes
 from hub.wire.quarantine import encode_quarantine
 from hub.wire.shards import encode_change
 
@@ -261,8 +261,9 @@ def _ledger_records(found: Sequence[Entry], writer: str, last: int, time_ms: int
     """The entries of a partition in as few records as their size allows, numbered on from ``last``; none is split."""
     held: list[Entry] = []
     size = LEDGER_FRAME_BYTES
+    few = size + len(found) * ENTRY_BYTES_MAX <= LEDGER_RECORD_BYTES_MAX  # measuring costs as much as writing
     for entry in found:
-        more = entry_bytes(entry)
+        more = ENTRY_BYTES_MAX if few else entry_bytes(entry)
         if held and size + more > LEDGER_RECORD_BYTES_MAX:
             last += 1
             yield LedgerRecord(writer=writer, n=last, time_ms=time_ms, entries=tuple(held))

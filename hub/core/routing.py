@@ -8,6 +8,7 @@ the pair's chain, by a copy or by a gap notice.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from hub.core.entries import Entry, FlagEntry, IgnoredEntry, LevelEntry, MessageEntry
 from hub.core.ids import AuthorityId, Digest, derived_id, slot
@@ -18,7 +19,7 @@ from hub.core.records import Position, Record
 from hub.core.topics import outbox_owner
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: what is asked a dozen times is kept
 class Decision:
     """The router's decision about one outbox record."""
 
@@ -32,7 +33,7 @@ class Decision:
     trust_list: int
     repeat: Link | None = None  # the decision was made before: this one
 
-    @property
+    @cached_property
     def owner(self) -> AuthorityId:
         """Whose outbox the record lies in: whom the receipt goes to."""
         return outbox_owner(self.record.topic)
@@ -47,7 +48,7 @@ class Decision:
         """Where the record lies, and when the broker took it."""
         return Position(self.record.topic, self.record.partition, self.record.offset, self.record.time_ms)
 
-    @property
+    @cached_property
     def link(self) -> Link | None:
         """The record's place in the chain of its pair, if it moves it: accepted, or refused and counted; no repeat."""
         if self.manifest is None or self.jws is None or not self.counted or self.repeat is not None:
@@ -67,7 +68,7 @@ class Decision:
         """Who is told of the record: of whatever moves the chain of the pair; else None."""
         return self.manifest.recipient if self.manifest is not None and self.link is not None else None
 
-    @property
+    @cached_property
     def inboxes(self) -> frozenset[AuthorityId]:
         """Whose inboxes must take something for this record."""
         return frozenset({self.owner} if self.recipient is None else {self.owner, self.recipient})

@@ -252,6 +252,7 @@ def _rsa_der(e: int, n: int) -> bytes:
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
+@lru_cache(maxsize=PUBLIC_KEYS_CACHED_MAX)
 def certificate_digest(certificate_der: bytes) -> Digest:
     """``x5t#S256`` of a certificate: SHA-256 of its DER bytes (RFC 7515 section 4.1.8)."""
     return sha256(certificate_der)

@@ -36,6 +36,7 @@ from hub.wire.grammar import (
 )
 
 VERSION: Final = "comity-ledger/1"
+ENTRY_BYTES_MAX: Final = 2048  # the most that an entry takes in a record: a message with all its clocks takes 1,400
 
 
 class ClockModel(Wire):

@@ -16,7 +16,7 @@ from hub.core.pairs import Chain, Link, Pair, advance
 from hub.core.records import Position, Record
 from hub.core.shard import Counters, Numbered, ShardState
 from hub.errors import VerificationFailed
-from hub.wire.ledger import decode_ledger, encode_ledger, entry_bytes
+from hub.wire.ledger import ENTRY_BYTES_MAX, decode_ledger, encode_ledger, entry_bytes
 from hub.wire.quarantine import decode_quarantine, encode_quarantine
 from hub.wire.shards import decode_state, encode_change
 
@@ -126,6 +126,7 @@ def test_ledger_record_comes_back(record: LedgerRecord) -> None:
 def test_entry_bytes_bound_a_record(record: LedgerRecord) -> None:
     """A record is never larger than the sum of its entries' sizes and a frame of 256 bytes."""
     assert len(encode_ledger(record)) <= 256 + sum(entry_bytes(entry) for entry in record.entries)
+    assert max(entry_bytes(entry) for entry in record.entries) <= ENTRY_BYTES_MAX
 
 
 @settings(max_examples=60, deadline=None)
