@@ -22,12 +22,13 @@ from hub.adapters.kafka.artifacts import KAFKA_VERSION
 from hub.core.times import format_time
 from tests.benchmarks.growth import plot
 from tests.benchmarks.sampled import profile
-from tests.benchmarks.tables import SHAPES, SIZES, Figures, written
+from tests.benchmarks.tables import CLOCKS, SHAPES, SIZES, Figures, written
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "performance.md"
 FOLDER = DOCUMENT.parent / "performance"
 MEASURED = FOLDER / "measured.jsonl"
 GROWTH = FOLDER / "growth.svg"
+LATENESS = FOLDER / "lateness.svg"
 SHORT = ("--messages", "4000", "--rounds", "2", "--warm-up", "3000")
 BRIEF = ("--messages", "1500", "--rounds", "1", "--warm-up", "2000")
 LARGE = ("--messages", "1000", "--rounds", "1", "--warm-up", "1000")  # a thousand authorities: one message each
@@ -37,8 +38,9 @@ RUNS: Mapping[str, Sequence[str]] = {
     "router-100": ("router", "--messages", "1000", "--rate", "100", "--rounds", "1"),
     "e2e": ("e2e",),
     "start": ("start", "--kills", "12"),
-    "watch": ("watch", "--burst", "2000", "--kills", "2", "--cases", "2000"),
-    "watch-million": ("watch", "--clocks", "1000000"),
+    "watch": ("watch", "--kills", "2", "--cases", "2000"),
+    **{run: ("watch", f"--clocks={many}", "--cases=0") for many, run in CLOCKS.items() if run != "watch"},
+    "rebuild": ("watch", "--clocks=1", "--due=1", "--burst=1", "--kills=0", "--cases=100000"),
     **{
         f"shards-{many}x{workers}": ("router", f"--shards={many}", f"--workers={workers}", *SHORT)
         for many, workers in SHAPES
@@ -47,7 +49,7 @@ RUNS: Mapping[str, Sequence[str]] = {
     SIZES[1000]: ("router", "--authorities=1000", *LARGE),
 }
 PROFILE = "profile"
-LONG = frozenset({"watch-million"})  # only when named
+LONG = frozenset({*CLOCKS.values(), "rebuild"} - {"watch"})  # only when named
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -103,6 +105,13 @@ def write() -> None:
         }
         title = "CPU of a message by the number of authorities, backlog"
         GROWTH.write_text(plot(series, title=title, x="authorities", y="us"))
+    watched = [(many, measured[run]) for many, run in CLOCKS.items() if run in measured]
+    if watched:
+        late = {
+            "one by one, p99": [(many, each["lateness_ms"]["p99"]) for many, each in watched],
+            "10,000 at once, last": [(many, each["burst"]["lateness_ms"]["max"]) for many, each in watched],
+        }
+        LATENESS.write_text(plot(late, title="Lateness of flags by the number of open clocks", x="open clocks", y="ms"))
 
 
 def _lines() -> dict[str, dict[str, Any]]:

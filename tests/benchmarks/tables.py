@@ -16,6 +16,8 @@ NONE = "not measured"
 SHAPES = ((1, 1), (2, 1), (4, 1), (2, 2), (4, 2))
 SIZES = {20: "shards-4x1", 200: "authorities-200", 1000: "authorities-1000"}  # the run for a number of authorities
 
+CLOCKS = {20: "watch-20", 10_000: "watch", 100_000: "watch-100000", 1_000_000: "watch-million"}  # by open clocks
+
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A table."""
@@ -124,9 +126,37 @@ def profile(measured: Measured) -> str:
     return markdown(("area", "share of the router's CPU"), rows or [(NONE, "")])
 
 
-def watch(measured: Measured) -> str:
-    """Everything that the watch's benchmark says."""
-    rows = [(name.replace("_", " "), value) for name, value in flat(_watched(measured) or {})]
+def clocks(measured: Measured) -> str:
+    """What more open clocks cost the watch."""
+    rows = []
+    for many, run in CLOCKS.items():
+        figures = measured.get(run)
+        rows.append(
+            (
+                f"{many:,}",
+                said(figures, "lateness_ms", "p50"),
+                said(figures, "lateness_ms", "p99"),
+                said(figures, "lateness_ms", "max"),
+                said(figures, "burst", "lateness_ms", "max"),
+                said(figures, "cpu_us_per_flag"),
+                said(figures, "idle_cpu_percent", unit=" %"),
+                said(figures, "restarts", "start_to_ready_s", "p95", unit=" s"),
+                said(figures, "load_seconds", unit=" s"),
+                said(figures, "rss_mib_peak", unit=" MiB"),
+                said(figures, "lost"),
+            )
+        )
+    columns = (
+        *("open clocks", "late p50", "p99", "at most", "10,000 at once, last", "us a flag"),
+        *("idle CPU", "ready after a kill", "load", "memory", "lost"),
+    )
+    return markdown(columns, rows)
+
+
+def rebuilt(measured: Measured) -> str:
+    """A case view, lived and rebuilt."""
+    figures = (measured.get("rebuild") or measured.get("watch") or {}).get("rebuild", {})
+    rows = [(name.replace("_", " "), value) for name, value in flat(figures)]
     return markdown(("figure", "value"), rows or [(NONE, "")])
 
 
@@ -152,7 +182,8 @@ TABLES: Mapping[str, Callable[[Measured], str]] = {
     "shards": shards,
     "growth": growth,
     "start": starting,
-    "watch": watch,
+    "clocks": clocks,
+    "rebuilt": rebuilt,
 }
 
 
