@@ -43,7 +43,7 @@ from hub.envelope.trust import read_anchor
 from hub.errors import UsageError
 from hub.ports import Bus, Chance, Clock
 
-RECEIPTS_WAIT_MS: Final = 100  # for others to the same peer: a list of 32 costs as much as a list of one
+RECEIPTS_WAIT_MS: Final = 250  # for others to the same peer: a list of 32 costs as much as a list of one
 HOUR_MS: Final = 3_600_000
 PORT_FILE: Final = "connector.port"
 

@@ -31,7 +31,7 @@ from hub.errors import Unreachable
 from hub.ports import Reader, Writer
 
 EPILOG: Final = (
-    f"Example: comity bench e2e --messages 3000 --json. {EXIT_CODES} Minutes; leave the machine alone meanwhile."
+    f"Example: comity bench e2e --json. {EXIT_CODES} Minutes; leave the machine alone meanwhile."
 )
 ENVIRONMENT: Final = {"COMITY_SESSION_MS": "120000"}  # a worker is stopped while somebody else is measured
 GATEWAYS: Final = "gateways"
@@ -49,7 +49,7 @@ def register(app: typer.Typer, groups: Groups) -> None:  # noqa: ARG001 (every c
 
 
 def e2e(  # noqa: PLR0917 (Typer passes options by name)
-    messages: Annotated[int, typer.Option("--messages", min=4, help="How many, over all rounds.")] = 3_000,
+    messages: Annotated[int, typer.Option("--messages", min=4, help="How many, over all rounds.")] = 6_000,
     authorities: Annotated[int, typer.Option("--authorities", min=2, max=50, help="States, each a process.")] = 4,
     shards: Shards = 4,
     size: Annotated[int, typer.Option("--size", min=700, max=65_000, help="Bytes of a message's document.")] = 4096,

@@ -90,7 +90,7 @@ def _operation(wish: ClockWish, chance: Callable[[int], bytes]) -> ClockOperatio
 
 
 def encode_draft(draft: KeptDraft) -> bytes:
-    """The draft as JSON, in clear: protect it before it is stored."""
+    """The draft in clear, a line of JSON and the document as it is: protect it before it is stored."""
     members: JsonObject = {
         "key": draft.key,
         "id": draft.id,
@@ -100,16 +100,16 @@ def encode_draft(draft: KeptDraft) -> bytes:
         "in_reply_to": draft.in_reply_to,
         "priority": draft.priority.value,
         "clocks": [[each.verb.value, each.clock, each.kind.value, each.due_ms] for each in draft.clocks],
-        "document": b64(draft.document),
         "files": [[each.name, each.media_type, each.length, each.digest] for each in draft.files],
         "objects": [[each.uri, each.length, each.digest, b64(each.key)] for each in draft.objects],
     }
-    return strict_json.dump(members)
+    return strict_json.dump(members) + b"\n" + draft.document
 
 
 def decode_draft(data: bytes) -> KeptDraft:
     """The draft of ``encode_draft``'s bytes; they were authentic, so any other shape is a fault of ours."""
-    members = strict_json.parse(data)
+    line, _, document = data.partition(b"\n")  # JSON spells a line's end inside a text as an escape
+    members = strict_json.parse(line)
     if not isinstance(members, dict):
         raise _foreign()
     clocks = [_row(each, 4) for each in strict_json.items(members, "clocks", high=1000)]
@@ -129,7 +129,7 @@ def decode_draft(data: bytes) -> KeptDraft:
             )
             for verb, clock, kind, due in clocks
         ),
-        document=unb64(strict_json.text(members, "document")),
+        document=document,
         files=tuple(HandInFile(str(name), str(kind), _number(size), digest(sha)) for name, kind, size, sha in files),
         objects=tuple(
             StoredObject(str(uri), _number(size), digest(sha), unb64(str(key))) for uri, size, sha, key in objects

@@ -37,7 +37,7 @@ SCAN_SECONDS: Final = 1.0  # the rescan of the national system is the truth
 TICK_SECONDS: Final = 1.0  # how often what waits for a time is looked at
 TICK_MS: Final = 1_000
 RETRY_SECONDS: Final = 2.0
-HAND_INS_AT_ONCE: Final = 64
+HAND_INS_AT_ONCE: Final = 100
 FETCH_WAIT_MS: Final = 500
 FETCH_RECORDS_MAX: Final = 200
 
@@ -223,7 +223,8 @@ class Gateway:
             self._alert_once(f"seal {alert.subject}", alert)
         if not batch.alerts:
             self._told = {subject: code for subject, code in self._told.items() if not subject.startswith("seal ")}
-        self._to_tell.set()
+        if batch.failed:
+            self._to_tell.set()
 
     async def publish(self, writer: Writer) -> bool:
         """Publish what was sealed, and from time to time what waits for its receipt too long; False when nothing did."""

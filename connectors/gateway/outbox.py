@@ -66,7 +66,7 @@ _DRAFTS: Final = select(*_SHOWN).where(OUTGOING.c.state == "draft").order_by(OUT
 _BY_ID: Final = select(*_SHOWN).where(OUTGOING.c.id.in_(bindparam("ids", expanding=True)))
 _BY_DIGEST: Final = select(*_SHOWN).where(OUTGOING.c.digest.in_(bindparam("digests", expanding=True)))
 _READY_RECIPIENTS: Final = (
-    select(OUTGOING.c.recipient)
+    select(OUTGOING.c.recipient, func.count().label("total"))
     .where(OUTGOING.c.state == "ready")
     .group_by(OUTGOING.c.recipient)
     .order_by(func.min(OUTGOING.c.n))
@@ -228,9 +228,9 @@ def find_sealed(connection: Connection, digests: Iterable[Digest]) -> dict[Diges
     return {row.digest: _message(row) for row in connection.execute(_BY_DIGEST, {"digests": list(digests)})}
 
 
-def ready_recipients(connection: Connection) -> Sequence[AuthorityId]:
-    """To whom something waits to be sealed, longest waiting first."""
-    return [AuthorityId(each) for each in connection.execute(_READY_RECIPIENTS).scalars()]
+def ready_recipients(connection: Connection) -> Mapping[AuthorityId, int]:
+    """To whom something waits to be sealed, longest waiting first, and how much."""
+    return {AuthorityId(row.recipient): row.total for row in connection.execute(_READY_RECIPIENTS)}
 
 
 def replying_recipients(connection: Connection) -> set[AuthorityId]:

@@ -128,11 +128,20 @@ def restarted(pair: PairState) -> PairState:
     return replace(pair, sequence=pair.confirmed_sequence, head=pair.confirmed_head, stalled=False)
 
 
-def may_seal(pair: PairState, *, lowest_in_flight: int | None) -> bool:
-    """Whether one more message of the pair may be sealed now."""
+def room(pair: PairState, *, lowest_in_flight: int | None) -> int:
+    """How many more messages of the pair may be sealed now."""
     if pair.stalled:
-        return False
-    return lowest_in_flight is None or pair.sequence + 1 - lowest_in_flight < IN_FLIGHT_MAX
+        return 0
+    return IN_FLIGHT_MAX - (0 if lowest_in_flight is None else pair.sequence + 1 - lowest_in_flight)
+
+
+def seal_now(free: int, waiting: int) -> int:
+    """How many of ``waiting`` messages to seal when there is room for ``free``.
+
+    A backlog goes in halves of the window: sealing each one as soon as its place is free would make a transaction, here
+    and at the hub, of each.
+    """
+    return 0 if waiting > free < IN_FLIGHT_MAX // 2 else min(waiting, free)
 
 
 def resend_after_ms(attempts: int) -> int:

@@ -15,9 +15,10 @@ from connectors.gateway.outgoing import (
     Verdict,
     confirmed,
     judge,
-    may_seal,
     resend_after_ms,
     restarted,
+    room,
+    seal_now,
     sealed,
     stalled,
 )
@@ -80,7 +81,7 @@ def test_pair_goes_on_from_what_the_hub_named():
     pair = sealed(sealed(PairState(), A), B)
     assert pair.next == (3, B)
     pair = stalled(confirmed(pair, 1, A))
-    assert not may_seal(pair, lowest_in_flight=None)
+    assert room(pair, lowest_in_flight=None) == 0
     assert restarted(confirmed(pair, 0, None)).next == (2, A)
     assert restarted(confirmed(pair, 7, C)).next == (8, C)
 
@@ -88,8 +89,20 @@ def test_pair_goes_on_from_what_the_hub_named():
 def test_few_are_in_flight():
     """No more than the hub's window can recognise as repeats."""
     pair = PairState(sequence=IN_FLIGHT_MAX)
-    assert not may_seal(pair, lowest_in_flight=1)
-    assert may_seal(pair, lowest_in_flight=2)
+    assert room(pair, lowest_in_flight=1) == 0
+    assert room(pair, lowest_in_flight=2) == 1
+    assert room(pair, lowest_in_flight=None) == IN_FLIGHT_MAX
+
+
+def test_backlog_goes_in_halves_of_the_window():
+    """A few messages go at once; of many, none before half of the window is free."""
+    half = IN_FLIGHT_MAX // 2
+    assert seal_now(1, 1) == 1
+    assert seal_now(half - 1, half - 1) == half - 1
+    assert seal_now(half - 1, half) == 0
+    assert seal_now(half, 1000) == half
+    assert seal_now(IN_FLIGHT_MAX, 1000) == IN_FLIGHT_MAX
+    assert seal_now(0, 1) == 0
 
 
 def test_resending_slows_down():
