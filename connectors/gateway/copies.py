@@ -1,7 +1,6 @@
 """Published copies of ours, the hub's word on each, and where each pair stands. SQL only; nothing is decided.
 
-Every function works within the caller's transaction. Statements are made once: SQLAlchemy takes longer to make one than
-to run it.
+Every function works within the caller's transaction.
 """
 
 from __future__ import annotations
@@ -11,33 +10,23 @@ from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from connectors.gateway.outgoing import Copy, PairState
+from connectors.gateway.statements import Change, Query, addition, one_of, replacement
 from connectors.gateway.tables import COPIES, OUTGOING, OUTGOING_PAIRS
 from hub.core.ids import AuthorityId, Digest, MessageId
 
-_PUBLISH: Final = upsert(COPIES).on_conflict_do_nothing()
-_KNOWN: Final = (
+_PUBLISH: Final = Change(addition(COPIES))
+_KNOWN: Final = Change(
     update(OUTGOING)
     .where(OUTGOING.c.id == bindparam("of"), OUTGOING.c.digest == bindparam("sealing"))
     .values(known=True)
 )
-_NEW_WORD: Final = upsert(COPIES)
-_SETTLE: Final = _NEW_WORD.on_conflict_do_update(
-    index_elements=["digest", "offset"],
-    set_={name: _NEW_WORD.excluded[name] for name in ("settled", "code", "counted", "evidence")},
-)
-_OF_SEALING: Final = select(COPIES).where(COPIES.c.digest == bindparam("sealing")).order_by(COPIES.c.offset)
-_OWNERS: Final = select(COPIES.c.digest, COPIES.c.message).where(
-    COPIES.c.digest.in_(bindparam("digests", expanding=True))
-)
-_PAIRS: Final = select(OUTGOING_PAIRS).where(OUTGOING_PAIRS.c.recipient.in_(bindparam("recipients", expanding=True)))
-_NEW_PAIR: Final = upsert(OUTGOING_PAIRS)
-_WRITE_PAIRS: Final = _NEW_PAIR.on_conflict_do_update(
-    index_elements=["recipient"],
-    set_={each.name: _NEW_PAIR.excluded[each.name] for each in OUTGOING_PAIRS.c if each.name != "recipient"},
-)
+_SETTLE: Final = Change(replacement(COPIES, "digest", "offset"))
+_OF_SEALING: Final = Query(select(COPIES).where(COPIES.c.digest == bindparam("sealing")).order_by(COPIES.c.offset))
+_OWNERS: Final = Query(select(COPIES.c.digest, COPIES.c.message).where(one_of(COPIES.c.digest, "digests")))
+_PAIRS: Final = Query(select(OUTGOING_PAIRS).where(one_of(OUTGOING_PAIRS.c.recipient, "recipients")))
+_WRITE_PAIRS: Final = Change(replacement(OUTGOING_PAIRS, "recipient"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +40,10 @@ class Place:
 
 def published(connection: Connection, places: Sequence[Place]) -> None:
     """Note where copies lie; a message that was sealed anew meanwhile has other bytes now."""
-    rows = [{"digest": each.digest, "offset": each.offset, "message": each.message} for each in places]
-    connection.execute(_PUBLISH, rows)
-    connection.execute(_KNOWN, [{"of": each.message, "sealing": each.digest} for each in places])
+    word = {"settled": False, "code": None, "counted": False, "evidence": None}
+    rows = [{"digest": each.digest, "offset": each.offset, "message": each.message, **word} for each in places]
+    _PUBLISH.run_all(connection, rows)
+    _KNOWN.run_all(connection, [{"of": each.message, "sealing": each.digest} for each in places])
 
 
 def settle(
@@ -67,12 +57,12 @@ def settle(
     """Note the hub's word on copies; a copy may be one whose offset we never learnt."""
     word = {"settled": True, "code": code, "counted": counted, "evidence": evidence}
     rows = [{"digest": each.digest, "offset": each.offset, "message": each.message, **word} for each in places]
-    connection.execute(_SETTLE, rows)
+    _SETTLE.run_all(connection, rows)
 
 
 def of_sealing(connection: Connection, digest: Digest) -> Sequence[Copy]:
     """All copies of one sealing, in the order of the log."""
-    rows = connection.execute(_OF_SEALING, {"sealing": digest})
+    rows = _OF_SEALING.rows(connection, sealing=digest)
     return [Copy(row.offset, row.settled, row.code, row.counted) for row in rows]
 
 
@@ -89,7 +79,7 @@ def refusal_evidence(connection: Connection, digest: Digest, code: str) -> bytes
 
 def owners(connection: Connection, digests: Iterable[Digest]) -> dict[Digest, MessageId]:
     """By digest, the message that a published sealing, also an earlier one, was of."""
-    rows = connection.execute(_OWNERS, {"digests": list(digests)})
+    rows = _OWNERS.rows(connection, digests=digests)
     return {row.digest: MessageId(row.message) for row in rows}
 
 
@@ -104,7 +94,7 @@ def read_pair(connection: Connection, recipient: AuthorityId) -> PairState:
 def read_pairs(connection: Connection, recipients: Iterable[AuthorityId]) -> dict[AuthorityId, PairState]:
     """Where the chain to each of these recipients stands."""
     wanted = list(recipients)
-    rows = connection.execute(_PAIRS, {"recipients": wanted})
+    rows = _PAIRS.rows(connection, recipients=wanted)
     found = {
         row.recipient: PairState(row.sequence, row.head, row.confirmed_sequence, row.confirmed_head, row.stalled)
         for row in rows
@@ -125,5 +115,4 @@ def write_pairs(connection: Connection, pairs: Mapping[AuthorityId, PairState]) 
         }
         for recipient, pair in pairs.items()
     ]
-    if rows:
-        connection.execute(_WRITE_PAIRS, rows)
+    _WRITE_PAIRS.run_all(connection, rows)

@@ -1,7 +1,6 @@
 """The durable inbox: messages to us and what is parked. SQL only; nothing is decided. ``intake`` writes most of it.
 
-Every function works within the caller's transaction. Statements that run all the time are made once: SQLAlchemy takes
-longer to make one than to run it.
+Every function works within the caller's transaction.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from connectors.gateway.statements import Change, Query, one_of, replacement
 from connectors.gateway.tables import INCOMING, PARKED, POSITIONS, RECEIVED
 from hub.core.ids import AuthorityId, Digest, MessageId
 from hub.core.manifest import Manifest
@@ -21,34 +21,31 @@ from hub.envelope import strict_json
 from hub.envelope.encoding import b64, unb64
 from hub.envelope.strict_json import JsonObject
 
-_NEXT: Final = select(POSITIONS.c.next_offset).where(POSITIONS.c.topic == bindparam("of"))
-_NEW_POSITION: Final = upsert(POSITIONS)
-_ADVANCE: Final = _NEW_POSITION.on_conflict_do_update(
-    index_elements=["topic"], set_={"next_offset": _NEW_POSITION.excluded.next_offset}
-)
-_STORED: Final = (
+_NEXT: Final = Query(select(POSITIONS.c.next_offset).where(POSITIONS.c.topic == bindparam("of")))
+_ADVANCE: Final = Change(replacement(POSITIONS, "topic"))
+_STORED: Final = Query(
     select(INCOMING).where(INCOMING.c.state == "stored").order_by(INCOMING.c.n).limit(bindparam("count_max"))
 )
-_STILL_STORED: Final = select(INCOMING.c.digest).where(
-    INCOMING.c.state == "stored", INCOMING.c.digest.in_(bindparam("digests", expanding=True))
+_STILL_STORED: Final = Query(
+    select(INCOMING.c.digest).where(INCOMING.c.state == "stored", one_of(INCOMING.c.digest, "digests"))
 )
-_SETTLE: Final = (
+_SETTLE: Final = Change(
     update(INCOMING)
-    .where(INCOMING.c.digest.in_(bindparam("digests", expanding=True)))
+    .where(one_of(INCOMING.c.digest, "digests"))
     .values(state=bindparam("new_state"), code=bindparam("new_code"))
 )
-_ANY_PARKED: Final = select(PARKED.c.part).where(PARKED.c.done.is_(False)).limit(1)
+_ANY_PARKED: Final = Query(select(PARKED.c.part).where(PARKED.c.done.is_(False)).limit(1))
 
 
 def next_offset(connection: Connection, topic: str) -> int:
     """Where to read on."""
-    found = connection.execute(_NEXT, {"of": topic}).scalar_one_or_none()
-    return 0 if found is None else int(found)
+    found = _NEXT.row(connection, of=topic)
+    return 0 if found is None else int(found.next_offset)
 
 
 def advance(connection: Connection, topic: str, offset: int) -> None:
     """Statements that run all the time are made once: SQLAlchemy takes longer to make one than to run it. Everything before ``offset`` is stored."""
-    connection.execute(_ADVANCE, [{"topic": topic, "next_offset": offset}])
+    _ADVANCE.run(connection, topic=topic, next_offset=offset)
 
 
 # --- messages -------------------------------------------------------------------------------------
@@ -69,7 +66,7 @@ def stored(connection: Connection, *, count_max: int) -> Sequence[IncomingMessag
     """What is to be handed over, oldest first."""
     return [
         IncomingMessage(AuthorityId(row.sender), MessageId(row.id), row.digest, row.time_ms, row.tries)
-        for row in connection.execute(_STORED, {"count_max": count_max})
+        for row in _STORED.rows(connection, count_max=count_max)
     ]
 
 
@@ -81,9 +78,9 @@ def received_bytes(connection: Connection, digest: Digest) -> tuple[bytes, bytes
 
 def settle(connection: Connection, digests: Iterable[Digest], state: str, code: str | None = None) -> set[Digest]:
     """Delivered or refused; returns those that were not so already."""
-    still = {Digest(each) for each in connection.execute(_STILL_STORED, {"digests": list(digests)}).scalars()}
+    still = {Digest(row.digest) for row in _STILL_STORED.rows(connection, digests=digests)}
     if still:
-        connection.execute(_SETTLE, {"digests": list(still), "new_state": state, "new_code": code})
+        _SETTLE.run(connection, digests=still, new_state=state, new_code=code)
     return still
 
 
@@ -149,7 +146,7 @@ def park(
 
 def any_parked(connection: Connection) -> bool:
     """Whether anything is set aside now: hardly ever."""
-    return connection.execute(_ANY_PARKED).first() is not None
+    return _ANY_PARKED.row(connection) is not None
 
 
 def parked_next(connection: Connection, sender: AuthorityId, sequence: int) -> Sequence[Parked]:

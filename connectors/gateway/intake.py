@@ -2,7 +2,6 @@
 
 Most of what a record asks and changes is asked or changed by its neighbours too: a claim comes and is spent, a chain
 moves from one to the next. So all is read once, kept here, and written once by ``flush``. Nothing is decided.
-Statements are made once: SQLAlchemy takes longer to make one than to run it.
 """
 
 from __future__ import annotations
@@ -10,32 +9,35 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Connection, bindparam, delete, select
 
 from connectors.gateway import inbox, owed, results
 from connectors.gateway.incoming import PairHead
 from connectors.gateway.owed import OwedReceipt
 from connectors.gateway.results import Result
+from connectors.gateway.statements import Change, Query, insertion, one_of, replacement
 from connectors.gateway.tables import BUNDLES, CLAIMS, INCOMING, INCOMING_PAIRS, LINKS, RECEIVED
 from hub.core.ids import AuthorityId, Digest, MessageId
 from hub.core.manifest import Manifest
 from hub.core.receipts import RoutedClaim
 from hub.core.records import Position, Record
 
-_DIGESTS: Final[BindParameter[Any]] = bindparam("digests", expanding=True)
-_LINKS: Final = select(LINKS.c.digest).where(LINKS.c.digest.in_(_DIGESTS))
-_CLAIMS: Final = select(CLAIMS).where(CLAIMS.c.digest.in_(_DIGESTS))
-_SPEND: Final = delete(CLAIMS).where(CLAIMS.c.digest.in_(_DIGESTS))
-_ADD_CLAIMS: Final = insert(CLAIMS)
-_PAIR: Final = select(INCOMING_PAIRS).where(INCOMING_PAIRS.c.sender == bindparam("of"))
-_NEW_PAIR: Final = upsert(INCOMING_PAIRS)
-_WRITE_PAIRS: Final = _NEW_PAIR.on_conflict_do_update(
-    index_elements=["sender"], set_={name: _NEW_PAIR.excluded[name] for name in ("sequence", "head", "blocked")}
+_LINKS: Final = Query(select(LINKS.c.digest).where(one_of(LINKS.c.digest, "digests")))
+_CLAIMS: Final = Query(select(CLAIMS).where(one_of(CLAIMS.c.digest, "digests")))
+_SPEND: Final = Change(delete(CLAIMS).where(one_of(CLAIMS.c.digest, "digests")))
+_ADD_CLAIMS: Final = Change(insertion(CLAIMS))
+_PAIR: Final = Query(select(INCOMING_PAIRS).where(INCOMING_PAIRS.c.sender == bindparam("of")))
+_WRITE_PAIRS: Final = Change(replacement(INCOMING_PAIRS, "sender"))
+_LAST_BUNDLE: Final = Query(
+    select(BUNDLES).where(BUNDLES.c.writer == bindparam("of")).order_by(BUNDLES.c.n.desc()).limit(1)
 )
-_LAST_BUNDLE: Final = select(BUNDLES).where(BUNDLES.c.writer == bindparam("of")).order_by(BUNDLES.c.n.desc()).limit(1)
-_IDS: Final = select(INCOMING.c.id, INCOMING.c.sender).where(INCOMING.c.id.in_(bindparam("ids", expanding=True)))
-_ADD: Final = {table.name: insert(table) for table in (LINKS, BUNDLES, INCOMING, RECEIVED)}
+_IDS: Final = Query(select(INCOMING.c.id, INCOMING.c.sender).where(one_of(INCOMING.c.id, "ids")))
+_ADD: Final = {
+    LINKS.name: Change(insertion(LINKS)),
+    BUNDLES.name: Change(insertion(BUNDLES)),
+    INCOMING.name: Change(insertion(INCOMING)),
+    RECEIVED.name: Change(insertion(RECEIVED)),
+}
 
 
 class Intake:
@@ -64,8 +66,8 @@ class Intake:
         if not new:
             return
         self._asked.update(new)
-        self._links.update(self.connection.execute(_LINKS, {"digests": new}).scalars())
-        for row in self.connection.execute(_CLAIMS, {"digests": new}):
+        self._links.update(row.digest for row in _LINKS.rows(self.connection, digests=new))
+        for row in _CLAIMS.rows(self.connection, digests=new):
             self._stored_claims.add(row.digest)
             self._claims[row.digest] = RoutedClaim(
                 jws=row.digest,
@@ -97,7 +99,7 @@ class Intake:
     def pair(self, sender: AuthorityId) -> PairHead:
         """Where the chain from a sender stands."""
         if sender not in self._pairs:
-            row = self.connection.execute(_PAIR, {"of": sender}).one_or_none()
+            row = _PAIR.row(self.connection, of=sender)
             self._pairs[sender] = PairHead() if row is None else PairHead(row.sequence, row.head, row.blocked)
         return self._pairs[sender]
 
@@ -117,7 +119,7 @@ class Intake:
     def last_bundle(self, writer: str) -> tuple[int, Digest] | None:
         """The highest number of this writer of bundles, and its digest."""
         if writer not in self._last_bundles:
-            row = self.connection.execute(_LAST_BUNDLE, {"of": writer}).one_or_none()
+            row = _LAST_BUNDLE.row(self.connection, of=writer)
             self._last_bundles[writer] = None if row is None else (row.n, row.digest)
         return self._last_bundles[writer]
 
@@ -148,7 +150,7 @@ class Intake:
         new = [each for each in dict.fromkeys(messages) if each not in self._ids]
         if new:
             self._ids.update({each: set() for each in new})
-            for row in self.connection.execute(_IDS, {"ids": new}):
+            for row in _IDS.rows(self.connection, ids=new):
                 self._ids[MessageId(row.id)].add(AuthorityId(row.sender))
 
     def known(self, sender: AuthorityId, message: MessageId) -> bool:
@@ -178,6 +180,7 @@ class Intake:
                 "inbox_offset": record.offset,
                 "state": state,
                 "code": code,
+                "tries": 0,
             }
         )
 
@@ -187,22 +190,19 @@ class Intake:
         """Write all of it; the transaction may be committed then."""
         connection = self.connection
         for table, rows in self._rows.items():
-            if rows:
-                connection.execute(_ADD[table], rows)
+            _ADD[table].run_all(connection, rows)
         self._flush_claims()
         moved = [{"sender": sender, **_pair_row(self._pairs[sender])} for sender in self._moved]
-        if moved:
-            connection.execute(_WRITE_PAIRS, moved)
+        _WRITE_PAIRS.run_all(connection, moved)
         owed.add(connection, self.owed)
         results.add(connection, self.results)
 
     def _flush_claims(self) -> None:
         spent = self._stored_claims - self._claims.keys()
         if spent:
-            self.connection.execute(_SPEND, {"digests": list(spent)})
+            _SPEND.run(self.connection, digests=spent)
         new = [claim for digest, claim in self._claims.items() if digest not in self._stored_claims]
-        if new:
-            self.connection.execute(_ADD_CLAIMS, [_claim_row(each) for each in new])
+        _ADD_CLAIMS.run_all(self.connection, [_claim_row(each) for each in new])
 
 
 def _claim_row(claim: RoutedClaim) -> Mapping[str, Any]:

@@ -1,19 +1,18 @@
 """The durable outbox: rows of messages of ours and their bytes. SQL only; nothing is decided.
 
-Every function works within the caller's transaction, and on many messages at once where many come at once. Statements
-are made once: SQLAlchemy takes longer to make one than to run it.
+Every function works within the caller's transaction, and on many messages at once where many come at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Connection, bindparam, func, or_, select, update
 
 from connectors.gateway.drafts import KeptDraft, decode_draft, encode_draft
+from connectors.gateway.statements import Change, Query, insertion, one_of, replacement
 from connectors.gateway.store import Vault
 from connectors.gateway.tables import DRAFTS, INCOMING, OUTGOING, SEALED
 from connectors.ports import HandIn
@@ -22,8 +21,7 @@ from hub.core.ids import AuthorityId, Digest, MessageId, ThreadId
 from hub.core.manifest import MessageType
 
 
-@dataclass(frozen=True, slots=True)
-class OutgoingMessage:
+class OutgoingMessage(NamedTuple):
     """A row without its bytes. States: draft, ready, sealed, accepted, failed."""
 
     id: MessageId
@@ -53,40 +51,38 @@ _SHOWN = (
     OUTGOING.c.code,
 )
 
-_BY_TAG: Final = select(*_SHOWN, OUTGOING.c.hand_in, OUTGOING.c.tag).where(
-    OUTGOING.c.tag.in_(bindparam("tags", expanding=True))
+_BY_TAG: Final = Query(select(*_SHOWN, OUTGOING.c.hand_in, OUTGOING.c.tag).where(one_of(OUTGOING.c.tag, "tags")))
+_USED: Final = Query(select(OUTGOING.c.id).where(one_of(OUTGOING.c.id, "ids")))
+_ADD: Final = Change(insertion(OUTGOING))
+_ADD_DRAFTS: Final = Change(insertion(DRAFTS))
+_NAMES: Final = Query(
+    select(OUTGOING.c.id, OUTGOING.c.name).where(one_of(OUTGOING.c.id, "ids"), OUTGOING.c.name.is_not(None))
 )
-_USED: Final = select(OUTGOING.c.id).where(OUTGOING.c.id.in_(bindparam("ids", expanding=True)))
-_ADD: Final = insert(OUTGOING)
-_ADD_DRAFTS: Final = insert(DRAFTS)
-_NAMES: Final = select(OUTGOING.c.id, OUTGOING.c.name).where(
-    OUTGOING.c.id.in_(bindparam("ids", expanding=True)), OUTGOING.c.name.is_not(None)
-)
-_DRAFTS: Final = select(*_SHOWN).where(OUTGOING.c.state == "draft").order_by(OUTGOING.c.n)
-_BY_ID: Final = select(*_SHOWN).where(OUTGOING.c.id.in_(bindparam("ids", expanding=True)))
-_BY_DIGEST: Final = select(*_SHOWN).where(OUTGOING.c.digest.in_(bindparam("digests", expanding=True)))
-_READY_RECIPIENTS: Final = (
+_DRAFTS: Final = Query(select(*_SHOWN).where(OUTGOING.c.state == "draft").order_by(OUTGOING.c.n))
+_BY_ID: Final = Query(select(*_SHOWN).where(one_of(OUTGOING.c.id, "ids")))
+_BY_DIGEST: Final = Query(select(*_SHOWN).where(one_of(OUTGOING.c.digest, "digests")))
+_READY_RECIPIENTS: Final = Query(
     select(OUTGOING.c.recipient, func.count().label("total"))
     .where(OUTGOING.c.state == "ready")
     .group_by(OUTGOING.c.recipient)
     .order_by(func.min(OUTGOING.c.n))
 )
-_REPLYING: Final = (
+_REPLYING: Final = Query(
     select(OUTGOING.c.recipient).where(OUTGOING.c.state == "ready", OUTGOING.c.in_reply_to.is_not(None)).distinct()
 )
-_NEXT_READY: Final = (
+_NEXT_READY: Final = Query(
     select(*_SHOWN, DRAFTS.c.draft)
     .join_from(OUTGOING, DRAFTS, OUTGOING.c.id == DRAFTS.c.id, isouter=True)
     .where(OUTGOING.c.state == "ready", OUTGOING.c.recipient == bindparam("to"))
     .order_by((OUTGOING.c.type == MessageType.RECEIPT.value).desc(), OUTGOING.c.n)
     .limit(bindparam("count_max"))
 )
-_LOWEST: Final = (
+_LOWEST: Final = Query(
     select(OUTGOING.c.recipient, func.min(OUTGOING.c.sequence).label("lowest"))
-    .where(OUTGOING.c.state == "sealed", OUTGOING.c.recipient.in_(bindparam("recipients", expanding=True)))
+    .where(OUTGOING.c.state == "sealed", one_of(OUTGOING.c.recipient, "recipients"))
     .group_by(OUTGOING.c.recipient)
 )
-_STORE_SEALED: Final = (
+_STORE_SEALED: Final = Change(
     update(OUTGOING)
     .where(OUTGOING.c.id == bindparam("message"), OUTGOING.c.state == "ready")
     .values(
@@ -100,18 +96,23 @@ _STORE_SEALED: Final = (
         known=False,
     )
 )
-_NEW_BYTES: Final = upsert(SEALED)
-_STORE_BYTES: Final = _NEW_BYTES.on_conflict_do_update(
-    index_elements=["id"], set_={name: _NEW_BYTES.excluded[name] for name in ("jws", "value")}
-)
-_SET_STATES: Final = (
+_STORE_BYTES: Final = Change(replacement(SEALED, "id"))
+_SET_STATES: Final = Change(
     update(OUTGOING)
-    .where(OUTGOING.c.id.in_(bindparam("ids", expanding=True)))
+    .where(one_of(OUTGOING.c.id, "ids"))
     .values(state=bindparam("new_state"), code=bindparam("new_code"))
 )
 
+_NEW: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(column.name for column in OUTGOING.columns),
+    "seals": 0,
+    "attempts": 0,
+    "known": False,
+}
+"""A row before anything is known of it."""
 
-def _message(row: Row[*tuple[Any, ...]]) -> OutgoingMessage:
+
+def _message(row: Any) -> OutgoingMessage:  # noqa: ANN401 (rows have no common type)
     return OutgoingMessage(
         id=MessageId(row.id),
         type=MessageType(row.type),
@@ -122,7 +123,7 @@ def _message(row: Row[*tuple[Any, ...]]) -> OutgoingMessage:
         digest=row.digest,
         proof=row.proof,
         seals=row.seals,
-        known=row.known,
+        known=bool(row.known),
         code=row.code,
     )
 
@@ -143,13 +144,13 @@ def known_hand_ins(
 ) -> dict[str, tuple[OutgoingMessage, Digest]]:
     """By key, the message that each of these hand-ins became before, and the digest that it had."""
     tags = {vault.tag(each.key): each.key for each in hand_ins}
-    rows = connection.execute(_BY_TAG, {"tags": list(tags)})
+    rows = _BY_TAG.rows(connection, tags=tags)
     return {tags[row.tag]: (_message(row), row.hand_in) for row in rows}
 
 
 def used_ids(connection: Connection, messages: Iterable[str]) -> set[MessageId]:
     """Which of these ids a message of ours has."""
-    return {MessageId(each) for each in connection.execute(_USED, {"ids": list(messages)}).scalars()}
+    return {MessageId(row.id) for row in _USED.rows(connection, ids=messages)}
 
 
 def add_drafts(connection: Connection, vault: Vault, drafts: Sequence[tuple[KeptDraft, Digest]]) -> None:
@@ -158,6 +159,7 @@ def add_drafts(connection: Connection, vault: Vault, drafts: Sequence[tuple[Kept
         return
     rows = [
         {
+            **_NEW,
             "id": draft.id,
             "tag": vault.tag(draft.key),
             "hand_in": digest,
@@ -170,8 +172,8 @@ def add_drafts(connection: Connection, vault: Vault, drafts: Sequence[tuple[Kept
         }
         for draft, digest in drafts
     ]
-    connection.execute(_ADD, rows)
-    connection.execute(_ADD_DRAFTS, [_draft_row(vault, draft) for draft, _ in drafts])
+    _ADD.run_all(connection, rows)
+    _ADD_DRAFTS.run_all(connection, [_draft_row(vault, draft) for draft, _ in drafts])
 
 
 def _draft_row(vault: Vault, draft: KeptDraft) -> dict[str, str | bytes]:
@@ -188,7 +190,7 @@ def names(connection: Connection, vault: Vault, messages: Iterable[str]) -> dict
     """The hand-in's name of each of these messages that is one of ours and no receipt list."""
     return {
         row.id: vault.unprotect(row.name, _name_context(row.id)).decode("utf-8", "surrogateescape")
-        for row in connection.execute(_NAMES, {"ids": list(messages)})
+        for row in _NAMES.rows(connection, ids=messages)
     }
 
 
@@ -201,13 +203,13 @@ def uploaded(connection: Connection, vault: Vault, draft: KeptDraft) -> None:
 
 def drafts(connection: Connection) -> Sequence[OutgoingMessage]:
     """Messages whose files are not uploaded yet."""
-    return [_message(row) for row in connection.execute(_DRAFTS)]
+    return [_message(row) for row in _DRAFTS.rows(connection)]
 
 
 def add_receipt_list(connection: Connection, message: MessageId, recipient: AuthorityId) -> None:
     """A receipt list, ready to be sealed; ``owed.references`` says what is in it."""
     row = {"id": message, "type": MessageType.RECEIPT.value, "recipient": recipient, "state": "ready"}
-    connection.execute(_ADD, row)
+    _ADD.run_all(connection, [{**_NEW, **row}])
 
 
 # --- messages -------------------------------------------------------------------------------------
@@ -220,22 +222,22 @@ def find(connection: Connection, message: str) -> OutgoingMessage | None:
 
 def find_all(connection: Connection, messages: Iterable[str]) -> dict[str, OutgoingMessage]:
     """By id, those of these messages that are ours."""
-    return {row.id: _message(row) for row in connection.execute(_BY_ID, {"ids": list(messages)})}
+    return {row.id: _message(row) for row in _BY_ID.rows(connection, ids=messages)}
 
 
 def find_sealed(connection: Connection, digests: Iterable[Digest]) -> dict[Digest, OutgoingMessage]:
     """By digest, the messages whose newest sealing has one of these."""
-    return {row.digest: _message(row) for row in connection.execute(_BY_DIGEST, {"digests": list(digests)})}
+    return {row.digest: _message(row) for row in _BY_DIGEST.rows(connection, digests=digests)}
 
 
 def ready_recipients(connection: Connection) -> Mapping[AuthorityId, int]:
     """To whom something waits to be sealed, longest waiting first, and how much."""
-    return {AuthorityId(row.recipient): row.total for row in connection.execute(_READY_RECIPIENTS)}
+    return {AuthorityId(row.recipient): row.total for row in _READY_RECIPIENTS.rows(connection)}
 
 
 def replying_recipients(connection: Connection) -> set[AuthorityId]:
     """To whom a reply waits to be sealed."""
-    return {AuthorityId(each) for each in connection.execute(_REPLYING).scalars()}
+    return {AuthorityId(row.recipient) for row in _REPLYING.rows(connection)}
 
 
 def next_ready(
@@ -250,7 +252,7 @@ def next_ready(
             _message(row),
             None if row.draft is None else decode_draft(vault.unprotect(row.draft, _draft_context(row.id))),
         )
-        for row in connection.execute(_NEXT_READY, {"to": recipient, "count_max": count_max})
+        for row in _NEXT_READY.rows(connection, to=recipient, count_max=count_max)
     ]
 
 
@@ -262,7 +264,7 @@ def in_flight(connection: Connection, recipient: AuthorityId) -> Sequence[Outgoi
 
 def lowest_in_flight(connection: Connection, recipients: Iterable[AuthorityId]) -> Mapping[AuthorityId, int]:
     """The first number of each pair that the hub has not answered."""
-    rows = connection.execute(_LOWEST, {"recipients": list(recipients)})
+    rows = _LOWEST.rows(connection, recipients=recipients)
     return {AuthorityId(row.recipient): row.lowest for row in rows}
 
 
@@ -280,14 +282,14 @@ def store_sealed(connection: Connection, messages: Sequence[Sealed], *, now_ms: 
         }
         for each in messages
     ]
-    connection.execute(_STORE_SEALED, rows)
+    _STORE_SEALED.run_all(connection, rows)
     stored = [{"id": each.manifest.id, "jws": each.jws, "value": each.value} for each in messages]
-    connection.execute(_STORE_BYTES, stored)
+    _STORE_BYTES.run_all(connection, stored)
 
 
 def set_states(connection: Connection, messages: Iterable[MessageId], state: str, code: str | None = None) -> None:
     """Accepted or failed, or ready to be sealed again."""
-    connection.execute(_SET_STATES, {"ids": list(messages), "new_state": state, "new_code": code})
+    _SET_STATES.run(connection, ids=messages, new_state=state, new_code=code)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,4 @@
-"""Receipts that we owe to others, until a receipt list of ours carries them. SQL only; nothing is decided.
-
-Statements are made once: SQLAlchemy takes longer to make one than to run it.
-"""
+"""Receipts that we owe to others, until a receipt list of ours carries them. SQL only; nothing is decided."""
 
 from __future__ import annotations
 
@@ -10,15 +7,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, func, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
+from connectors.gateway.statements import Change, Query, addition
 from connectors.gateway.tables import RECEIPTS
 from hub.core.ids import AuthorityId, Digest, MessageId, ThreadId
 from hub.core.limits import RECEIPTS_PER_MANIFEST_MAX
 from hub.core.manifest import ReceiptLevel, ReceiptReference
 
-_ADD: Final = upsert(RECEIPTS).on_conflict_do_nothing()
-_COUNTS: Final = (
+_ADD: Final = Change(addition(RECEIPTS))
+_COUNTS: Final = Query(
     select(RECEIPTS.c.peer, func.count().label("total"))
     .where(RECEIPTS.c.list.is_(None))
     .group_by(RECEIPTS.c.peer)
@@ -30,8 +27,8 @@ _OLDEST: Final = (
     .order_by(RECEIPTS.c.n)
     .limit(RECEIPTS_PER_MANIFEST_MAX)
 )
-_TAKE: Final = update(RECEIPTS).where(RECEIPTS.c.n.in_(_OLDEST)).values(list=bindparam("carrier"))
-_OF_LIST: Final = select(RECEIPTS).where(RECEIPTS.c.list == bindparam("carrier")).order_by(RECEIPTS.c.n)
+_TAKE: Final = Change(update(RECEIPTS).where(RECEIPTS.c.n.in_(_OLDEST)).values(list=bindparam("carrier")))
+_OF_LIST: Final = Query(select(RECEIPTS).where(RECEIPTS.c.list == bindparam("carrier")).order_by(RECEIPTS.c.n))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,26 +53,26 @@ def add(connection: Connection, receipts: Sequence[OwedReceipt]) -> None:
             "level": each.level.value,
             "proof": each.proof,
             "why": each.why,
+            "list": None,
         }
         for each in receipts
     ]
-    if rows:
-        connection.execute(_ADD, rows)
+    _ADD.run_all(connection, rows)
 
 
 def counts(connection: Connection) -> Mapping[AuthorityId, int]:
     """To whom receipts are owed, and how many."""
-    return {AuthorityId(row.peer): row.total for row in connection.execute(_COUNTS)}
+    return {AuthorityId(row.peer): row.total for row in _COUNTS.rows(connection)}
 
 
 def take(connection: Connection, peer: AuthorityId, receipt_list: MessageId) -> int:
     """The oldest receipts owed to ``peer``, at most one list full, are carried by ``receipt_list`` now; how many."""
-    return connection.execute(_TAKE, {"to": peer, "carrier": receipt_list}).rowcount
+    return _TAKE.run(connection, to=peer, carrier=receipt_list)
 
 
 def references(connection: Connection, receipt_list: MessageId) -> tuple[ReceiptReference, ...]:
     """What a receipt list of ours says."""
-    rows = connection.execute(_OF_LIST, {"carrier": receipt_list})
+    rows = _OF_LIST.rows(connection, carrier=receipt_list)
     return tuple(
         ReceiptReference(ReceiptLevel(row.level), MessageId(row.message), ThreadId(row.thread), row.proof, row.why)
         for row in rows

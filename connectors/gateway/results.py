@@ -1,7 +1,4 @@
-"""What the national system must still be told: stored with the fact itself, told until it was taken. SQL only.
-
-Statements are made once: SQLAlchemy takes longer to make one than to run it.
-"""
+"""What the national system must still be told: stored with the fact itself, told until it was taken. SQL only."""
 
 from __future__ import annotations
 
@@ -11,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
+from connectors.gateway.statements import Change, Query, addition, one_of
 from connectors.gateway.tables import EVIDENCE, RESULTS
 from connectors.ports import Evidence, Step
 from hub.core.ids import Digest, MessageId, sha256
@@ -23,11 +20,13 @@ STEP = "step"
 PROBLEM = "problem"
 NOTICE = "notice"
 
-_ADD: Final = upsert(RESULTS).on_conflict_do_nothing()
-_ADD_EVIDENCE: Final = upsert(EVIDENCE).on_conflict_do_nothing()
-_UNTOLD: Final = select(RESULTS).where(RESULTS.c.told.is_(False)).order_by(RESULTS.c.n).limit(bindparam("count_max"))
-_EVIDENCE: Final = select(EVIDENCE).where(EVIDENCE.c.id.in_(bindparam("ids", expanding=True)))
-_TOLD: Final = update(RESULTS).where(RESULTS.c.n == bindparam("number")).values(told=True)
+_ADD: Final = Change(addition(RESULTS))
+_ADD_EVIDENCE: Final = Change(addition(EVIDENCE))
+_UNTOLD: Final = Query(
+    select(RESULTS).where(RESULTS.c.told.is_(False)).order_by(RESULTS.c.n).limit(bindparam("count_max"))
+)
+_EVIDENCE: Final = Query(select(EVIDENCE).where(one_of(EVIDENCE.c.id, "ids")))
+_TOLD: Final = Change(update(RESULTS).where(RESULTS.c.n == bindparam("number")).values(told=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +74,7 @@ def add(connection: Connection, results: Sequence[Result]) -> None:
         }
         for each in results
     ]
-    connection.execute(_ADD, rows)
+    _ADD.run_all(connection, rows)
 
 
 def _add_evidence(connection: Connection, proofs: Sequence[Evidence]) -> Mapping[Evidence, Digest]:
@@ -86,16 +85,15 @@ def _add_evidence(connection: Connection, proofs: Sequence[Evidence]) -> Mapping
             data = each.text.encode()
             ids[each] = sha256(data)
             rows.append({"id": ids[each], "kind": each.kind, "bytes": data})
-    if rows:
-        connection.execute(_ADD_EVIDENCE, rows)
+    _ADD_EVIDENCE.run_all(connection, rows)
     return ids
 
 
 def untold(connection: Connection, *, count_max: int) -> Sequence[tuple[int, Result]]:
     """What is still to be told with its number, oldest first."""
-    rows = connection.execute(_UNTOLD, {"count_max": count_max}).all()
+    rows = _UNTOLD.rows(connection, count_max=count_max)
     wanted = {row.evidence for row in rows if row.evidence is not None}
-    found = connection.execute(_EVIDENCE, {"ids": list(wanted)}).all() if wanted else ()
+    found = _EVIDENCE.rows(connection, ids=wanted) if wanted else []
     proofs = {row.id: Evidence(row.kind, row.bytes.decode()) for row in found}
     return [
         (
@@ -114,5 +112,4 @@ def untold(connection: Connection, *, count_max: int) -> Sequence[tuple[int, Res
 
 def told(connection: Connection, numbers: Sequence[int]) -> None:
     """The national system has these."""
-    if numbers:
-        connection.execute(_TOLD, [{"number": number} for number in numbers])
+    _TOLD.run_all(connection, [{"number": number} for number in numbers])

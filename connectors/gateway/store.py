@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,9 +45,9 @@ class Vault:
         """The plaintext. Raises ``VerificationFailed`` when key, bytes or context differ."""
         return unprotect(self._key, ciphertext, context.encode())
 
-    def tag(self, name: str) -> bytes:
-        """A keyed hash of ``name``."""
-        return hmac.digest(self._tag_key, name.encode("utf-8", "surrogateescape"), hashlib.sha256)
+    def tag(self, name: str) -> str:
+        """A keyed hash of ``name``, in hexadecimal."""
+        return hmac.digest(self._tag_key, name.encode("utf-8", "surrogateescape"), hashlib.sha256).hex()
 
 
 class Store:
@@ -62,9 +63,10 @@ class Store:
         try:
             with self._engine.begin() as connection:
                 yield connection
-        except DBAPIError as error:
+        except (DBAPIError, sqlite3.Error) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
             raise Unreachable(
-                "database-failed", f"The connector's database does not work ({type(error.orig).__name__})."
+                "database-failed", f"The connector's database does not work ({type(cause).__name__})."
             ) from error
 
     def close(self) -> None:

@@ -38,7 +38,7 @@ OUTGOING: Final = Table(
     METADATA,
     Column("n", Integer, primary_key=True, autoincrement=True),  # the order of the hand-ins
     Column("id", String, nullable=False, unique=True),
-    Column("tag", LargeBinary, unique=True),  # keyed hash of the hand-in's name; null for receipt lists
+    Column("tag", String, unique=True),  # keyed hash of the hand-in's name; null for receipt lists
     Column("hand_in", String),  # digest of the hand-in; null for receipt lists
     Column("type", String, nullable=False),
     Column("recipient", String, nullable=False),
