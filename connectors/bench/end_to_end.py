@@ -12,7 +12,7 @@ import typer
 
 from connectors.bench.baseline import CopyLoop, Written, copied, copy_order
 from connectors.bench.figures import Progress, per_message_us, percentiles, ratio, show, total
-from connectors.bench.life import Shares, life_us
+from connectors.bench.life import Shares, life_us, sample_us
 from connectors.bench.options import CACHE, EXIT_CODES, Cache, Json, Rate, Shards
 from connectors.bench.outcome import Inboxes, Outcome
 from connectors.bench.stage import BROKER, ROUTER, Shape, Stage, opened
@@ -30,9 +30,7 @@ from hub.envelope.manifest import decode
 from hub.errors import Unreachable
 from hub.ports import Reader, Writer
 
-EPILOG: Final = (
-    f"Example: comity bench e2e --json. {EXIT_CODES} Minutes; leave the machine alone meanwhile."
-)
+EPILOG: Final = f"Example: comity bench e2e --json. {EXIT_CODES} Minutes; leave the machine alone meanwhile."
 ENVIRONMENT: Final = {"COMITY_SESSION_MS": "120000"}  # a worker is stopped while somebody else is measured
 GATEWAYS: Final = "gateways"
 CLIENT: Final = "client"
@@ -55,7 +53,7 @@ def e2e(  # noqa: PLR0917 (Typer passes options by name)
     size: Annotated[int, typer.Option("--size", min=700, max=65_000, help="Bytes of a message's document.")] = 4096,
     rate: Rate = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Turns of ours, the copy, the primitives.")] = 3,
-    warm_up: Annotated[int, typer.Option("--warm-up", min=1, help="Messages that come before, not counted.")] = 1_000,
+    warm_up: Annotated[int, typer.Option("--warm-up", min=1, help="Messages that come before, not counted.")] = 2_000,
     json: Json = False,
     cache: Cache = CACHE,
 ) -> None:
@@ -146,14 +144,15 @@ class Measurement:
 
     async def _round(self, count: int, *, rate: float | None) -> Round:
         outcome = Outcome()
+        before = await self._sampled()
         seconds, waited, unfinished, ours = await self._exchanged(count, rate)
         letters = await self._letters()
         await self._inboxes.read(outcome)
         written = await self._inboxes.written(outcome)
         with frozen([*self._parts()[ROUTER], *self._states.pids]):
             copy = await self._copied(letters, written)
-            with frozen([self._copy.pid]):
-                crypto = await asyncio.to_thread(self._crypto_us, letters, written, count)
+        after = await self._sampled()
+        shares = Shares(batch_mean=count / written.transactions, bundles_per_message=written.bundles[0] / count)
         return Round(
             messages=count,
             seconds=seconds,
@@ -161,7 +160,7 @@ class Measurement:
             lost=max(unfinished, outcome.lost(letters)),
             ours=ours,
             copy=copy,
-            crypto_us=crypto,
+            crypto_us=life_us([before, after], shares),
             records=len(letters),
             transactions=written.transactions,
         )
@@ -232,19 +231,11 @@ class Measurement:
         await self._copy.obey(order)
         return meter.lap()
 
-    def _crypto_us(self, letters: Sequence[Letter], written: Written, count: int) -> dict[str, float]:
-        headers = [len(each.header) for each in letters if each.record.value]
-        shares = Shares(
-            batch_mean=count / written.transactions,
-            bundles_per_message=written.bundles[0] / count,
-        )
-        return life_us(
-            read_keyring(self._stage.cluster.home.state(self._states.names[0]).keys),
-            document_bytes=self._load.size,
-            header_bytes=round(sum(headers) / len(headers)),
-            shares=shares,
-            chance=self._stage.chance,
-        )
+    async def _sampled(self) -> dict[str, float]:
+        """The bare primitives, while nothing else runs."""
+        keys = read_keyring(self._stage.cluster.home.state(self._states.names[0]).keys)
+        with frozen([*self._parts()[ROUTER], *self._states.pids, self._copy.pid]):
+            return await asyncio.to_thread(sample_us, keys, document_bytes=self._load.size, chance=self._stage.chance)
 
     # --- what came of it --------------------------------------------------------------------------
 

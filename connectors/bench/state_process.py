@@ -24,7 +24,7 @@ from typing import Any, Final
 
 import uvloop
 
-from connectors.bootstrap import ConnectorProcess, State, route_library_logs
+from connectors.bootstrap import ConnectorProcess, State, collect_seldom, route_library_logs
 from connectors.ports import (
     Confirmation,
     Correspondent,
@@ -232,4 +232,5 @@ async def _whole(home: Home, authority: AuthorityId) -> None:
 
 if __name__ == "__main__":
     route_library_logs()
+    collect_seldom()
     uvloop.run(_whole(Home(Path(sys.argv[1])), AuthorityId(sys.argv[2])))

@@ -11,7 +11,7 @@ from connectors.seal.attachments import ENCRYPTION, SealedAttachment
 from connectors.seal.content import AttachmentContent
 from connectors.seal.keys import public
 from connectors.seal.opening import Opened, open_message
-from connectors.seal.sealing import Draft, Sealed, seal, seal_receipts
+from connectors.seal.sealing import Draft, Encrypted, Sealed, encrypt_draft, seal_receipts, sign_encrypted
 from hub.core.authority import KeyUse, PublicKey, TrustList
 from hub.core.ids import AuthorityId, Digest, KeyId, MessageId
 from hub.core.limits import VALIDITY_MS_MAX
@@ -45,22 +45,18 @@ class Sealer:
         self._chance = chance
         self._valid_for_ms = valid_for_ms
 
-    def message(
-        self,
-        draft: KeptDraft,
-        statements: Mapping[KeyId, KeyStatement],
-        *,
-        chain: tuple[int, Digest | None],
-        trust: TrustList,
-        now_ms: int,
-    ) -> Sealed:
-        """Seal a message to all keys of the recipient that are in force. Raises as ``connectors.seal.sealing.seal``.
+    def encrypt(
+        self, draft: KeptDraft, statements: Mapping[KeyId, KeyStatement], *, trust: TrustList, now_ms: int
+    ) -> Encrypted:
+        """Encrypt a message to all keys of the recipient that are in force.
+
+        Raises as ``connectors.seal.sealing.encrypt_draft``.
 
         ``UsageError(clock-due-past)`` comes before a number is used up: the hub would refuse it and count it.
         """
         if any(clock.due_ms is not None and clock.due_ms <= now_ms for clock in draft.clocks):
             raise UsageError("clock-due-past", f"{REASONS['clock-due-past'].remedy.capitalize()}.")
-        return seal(
+        return encrypt_draft(
             Draft(
                 id=draft.id,
                 type=draft.type,
@@ -74,7 +70,6 @@ class Sealer:
                 attachments=_attachments(draft),
                 valid_for_ms=self._valid_for_ms,
             ),
-            chain=chain,
             recipient_keys=_keys_of(draft.recipient, statements, trust, now_ms),
             archive_keys=self._archive_keys(trust, now_ms),
             signers=self._keys.signers,
@@ -82,6 +77,10 @@ class Sealer:
             now_ms=now_ms,
             chance=self._chance,
         )
+
+    def sign(self, encrypted: Encrypted, *, chain: tuple[int, Digest | None]) -> Sealed:
+        """Give an encrypted message its place and sign it. Raises as ``connectors.seal.sealing.sign_encrypted``."""
+        return sign_encrypted(encrypted, chain=chain, signers=self._keys.signers)
 
     def receipts(
         self,

@@ -21,7 +21,7 @@ from connectors.gateway.sealing import Sealer
 from connectors.gateway.settling import fail, settled_meanwhile
 from connectors.gateway.store import Store
 from connectors.ports import HandIn
-from connectors.seal.sealing import Sealed
+from connectors.seal.sealing import Encrypted, Sealed
 from hub.core.authority import TrustList, TrustView
 from hub.core.effects import Alert
 from hub.core.ids import AuthorityId, Digest, KeyId, MessageId, ThreadId, uuid7
@@ -29,7 +29,7 @@ from hub.core.limits import BATCH_BYTES_MAX, RECEIPTS_PER_MANIFEST_MAX
 from hub.core.records import JWS_HEADER, Outgoing
 from hub.core.topics import outbox as outbox_topic
 from hub.envelope.trust import KeyStatement
-from hub.errors import Conflict, Held, Refused, UsageError, VerificationFailed
+from hub.errors import ComityError, Conflict, Held, Refused, UsageError, VerificationFailed
 from hub.ports import Chance
 
 SEAL_COUNT_MAX: Final = 96  # of one batch: they take 0.2 s, in which nothing else is done
@@ -217,27 +217,46 @@ class Sender:
         count = min(seal_now(free, work.waiting), work.count_max)
         if count <= 0:
             return []
+        alerts: list[Alert] = []
+        encrypted: list[tuple[outbox.OutgoingMessage, Encrypted | None]] = []
         for message, draft in outbox.next_ready(connection, self._store.vault, work.recipient, count_max=count):
             try:
-                if draft is None:
-                    done = self._sealer.receipts(
-                        message.id,
-                        work.recipient,
-                        owed.references(connection, message.id),
-                        chain=work.pair.next,
-                        trust=trust,
-                        now_ms=now_ms,
-                    )
-                else:
-                    done = self._sealer.message(draft, statements, chain=work.pair.next, trust=trust, now_ms=now_ms)
+                body = None if draft is None else self._sealer.encrypt(draft, statements, trust=trust, now_ms=now_ms)
             except (UsageError, Refused, VerificationFailed) as error:
-                if not isinstance(error, UsageError) or error.code not in self._sealer.final_codes:
-                    return [Alert(error.code, work.recipient, error.sentence)]
-                fail(connection, message, error.code, error.sentence, None)
-                work.failed = True
+                if not self._is_final(error):
+                    alerts.append(Alert(error.code, work.recipient, error.sentence))
+                    break
+                work.fail(connection, message, error)
             else:
-                work.add(done)
-        return []
+                encrypted.append((message, body))
+        for message, body in encrypted:
+            try:
+                work.add(self._sign(connection, message, body, work, trust, now_ms=now_ms))
+            except (UsageError, Refused, VerificationFailed) as error:
+                if not self._is_final(error):
+                    return [Alert(error.code, work.recipient, error.sentence)]
+                work.fail(connection, message, error)
+        return alerts
+
+    def _is_final(self, error: ComityError) -> bool:
+        return isinstance(error, UsageError) and error.code in self._sealer.final_codes
+
+    def _sign(
+        self,
+        connection: Connection,
+        message: outbox.OutgoingMessage,
+        body: Encrypted | None,
+        work: _Work,
+        trust: TrustList,
+        *,
+        now_ms: int,
+    ) -> Sealed:
+        if body is not None:
+            return self._sealer.sign(body, chain=work.pair.next)
+        references = owed.references(connection, message.id)
+        return self._sealer.receipts(
+            message.id, work.recipient, references, chain=work.pair.next, trust=trust, now_ms=now_ms
+        )
 
     def _list_receipts(self, connection: Connection, now_ms: int) -> int | None:
         """Make lists of what is due; in how many milliseconds more will be."""
@@ -315,6 +334,11 @@ class _Work:
         """One more was sealed."""
         self.done.append(done)
         self.pair = sealed(self.pair, done.digest)
+
+    def fail(self, connection: Connection, message: outbox.OutgoingMessage, error: ComityError) -> None:
+        """One can never be sealed."""
+        fail(connection, message, error.code, error.sentence, None)
+        self.failed = True
 
 
 def _check_same(hand_in: HandIn, digest: Digest) -> None:

@@ -26,6 +26,7 @@ from hub.ports import Chance
 PROTECTED: Final[JsonObject] = {"enc": CONTENT_ENCRYPTION, "typ": "comity+jwe", "cty": "comity-content+json"}
 """The protected header: the same in every value."""
 
+_PROTECTED: Final = b64(dump(PROTECTED))
 IV_BYTES: Final = 12
 TAG_BYTES: Final = 16
 
@@ -49,12 +50,12 @@ def encrypt(plaintext: bytes, *, aad: bytes, recipients: Sequence[PublicKey], ch
     """
     content_key, iv = chance.bytes(CONTENT_KEY_BYTES), chance.bytes(IV_BYTES)
     wrapped = [wrap(recipient, content_key, chance=chance) for recipient in recipients]
-    protected, encoded_aad = b64(dump(PROTECTED)), b64(aad)
-    additional = f"{protected}.{encoded_aad}".encode("ascii")
+    encoded_aad = b64(aad)
+    additional = f"{_PROTECTED}.{encoded_aad}".encode("ascii")
     sealed = AESGCM(content_key).encrypt(iv, plaintext, additional)
     return dump(
         {
-            "protected": protected,
+            "protected": _PROTECTED,
             "recipients": [_recipient_json(each) for each in wrapped],
             "aad": encoded_aad,
             "iv": b64(iv),
@@ -89,7 +90,7 @@ def parse_value(value: bytes) -> Jwe:
             ciphertext=unb64(text(members, "ciphertext")),
             tag=unb64(text(members, "tag")),
         )
-        header = parse(unb64(protected))
+        header = PROTECTED if protected == _PROTECTED else parse(unb64(protected))
     except Refused as error:
         raise refuse("jwe-malformed") from error
     if header != PROTECTED or len(jwe.iv) != IV_BYTES or len(jwe.tag) != TAG_BYTES:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final
 
 from connectors.seal.attachments import SealedAttachment
@@ -26,6 +27,8 @@ from hub.errors import Refused, UsageError, VerificationFailed
 from hub.ports import Chance, Signer
 
 _NO_VALUE: Final = BodyReference(sha256(b""), 0, None)
+_THUMBPRINTS_KEPT_MAX: Final = 256  # an authority seals to a few dozen others
+_thumbprint: Final = lru_cache(maxsize=_THUMBPRINTS_KEPT_MAX)(thumbprint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,21 +62,32 @@ class Sealed:
     proof: Digest | None
 
 
-def seal(
+@dataclass(frozen=True, slots=True)
+class Encrypted:
+    """A message that is encrypted and has no place in its chain yet; ``value`` are the bytes that its manifest names."""
+
+    manifest: Manifest
+    value: bytes = field(repr=False)
+    proof: Digest
+
+
+def encrypt_draft(
     draft: Draft,
     *,
-    chain: tuple[int, Digest | None],
     recipient_keys: Sequence[PublicKey],
     archive_keys: Sequence[PublicKey],
     signers: Sequence[Signer],
     trust: TrustList,
     now_ms: int,
     chance: Chance,
-) -> Sealed:
-    """Seal ``draft`` to the recipient's inbox keys and the sender's own archive keys, at place ``chain`` (seq, prev).
+) -> Encrypted:
+    """Encrypt ``draft`` to the recipient's inbox keys and the sender's own archive keys.
+
+    Nothing here depends on the message's place in its chain, so that a batch is encrypted first and signed then: each
+    is faster when the processor does it many times in a row. ``signers`` will sign it.
 
     Raises ``UsageError``: ``sender-unknown``, ``recipient-unknown``, ``recipient-revoked``, ``suite-not-allowed``,
-    ``signers-unsuitable``, ``recipient-key-invalid``, ``content-malformed``, ``content-too-large``, ``draft-malformed``;
+    ``signers-unsuitable``, ``recipient-key-invalid``, ``content-malformed``, ``content-too-large``;
     ``VerificationFailed(key-id-mismatch)`` for a public key that is not the one that the trust list names;
     ``Refused(key-malformed)`` for one that its own statement spells wrong.
     """
@@ -91,20 +105,20 @@ def seal(
     salt = chance.bytes(SALT_BYTES)
     content = encode_content(Content(salt, draft.content, tuple(each.content for each in draft.attachments)))
     # (3) The cipher covers what the manifest will say.
-    unsealed = _manifest(
-        draft,
-        chain=chain,
-        recipient_keys=recipient_keys,
-        archive_keys=archive_keys,
-        suite=suite,
-        trust=trust,
-        now_ms=now_ms,
+    manifest = _manifest(
+        draft, recipient_keys=recipient_keys, archive_keys=archive_keys, suite=suite, trust=trust, now_ms=now_ms
     )
     keys = (*recipient_keys, *archive_keys)
-    value = encrypt(pad(content), aad=additional_data(unsealed), recipients=keys, chance=chance)
-    # (4), (5) The manifest names the exact bytes of both, and is signed with every algorithm of the suite.
+    value = encrypt(pad(content), aad=additional_data(manifest), recipients=keys, chance=chance)
     body = BodyReference(sha256(value), len(value), sha256(content))
-    return _signed(replace(unsealed, body=body), value, signers, proof(draft.id, salt))
+    return Encrypted(replace(manifest, body=body), value, proof(draft.id, salt))
+
+
+def sign_encrypted(encrypted: Encrypted, *, chain: tuple[int, Digest | None], signers: Sequence[Signer]) -> Sealed:
+    """Give the message its place ``chain`` (seq, prev) and sign it. Raises ``UsageError(draft-malformed)``."""
+    # (4), (5) The manifest names the exact bytes of value and content, and is signed with each algorithm of the suite.
+    manifest = replace(encrypted.manifest, sequence=chain[0], previous=chain[1])
+    return _signed(manifest, encrypted.value, signers, encrypted.proof)
 
 
 def seal_receipts(
@@ -151,14 +165,13 @@ def seal_receipts(
 def _manifest(
     draft: Draft,
     *,
-    chain: tuple[int, Digest | None],
     recipient_keys: Sequence[PublicKey],
     archive_keys: Sequence[PublicKey],
     suite: Suite,
     trust: TrustList,
     now_ms: int,
 ) -> Manifest:
-    """The manifest but for its body, which names bytes that do not exist yet."""
+    """The manifest but for its place in the chain, and its body, which names bytes that do not exist yet."""
     owners: list[tuple[AuthorityId, KeyId]] = [(draft.recipient, key.id) for key in recipient_keys]
     owners += [(draft.sender, key.id) for key in archive_keys]
     return Manifest(
@@ -170,8 +183,8 @@ def _manifest(
         recipient=draft.recipient,
         thread=draft.thread,
         in_reply_to=draft.in_reply_to,
-        sequence=chain[0],
-        previous=chain[1],
+        sequence=1,
+        previous=None,
         issued_ms=now_ms,
         expires_ms=now_ms + draft.valid_for_ms,
         priority=draft.priority,
@@ -228,5 +241,5 @@ def _check_keys(keys: Sequence[PublicKey], owner: Authority, use: KeyUse, suite:
         fits = listed is not None and listed.use is use and listed.in_force(now_ms)
         if not fits or listed is None or not listed.algorithm == key.algorithm == suite.key_wrap:
             raise UsageError("recipient-key-invalid", f"A key of {owner.id} is not in force or not for this use.")
-        if thumbprint(key.algorithm, key.public) != key.id:
+        if _thumbprint(key.algorithm, key.public) != key.id:
             raise VerificationFailed("key-id-mismatch", f"A key of {owner.id} is not the one that its id names.")

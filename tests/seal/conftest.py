@@ -13,7 +13,7 @@ from connectors.seal.binding import additional_data
 from connectors.seal.jwe import encrypt
 from connectors.seal.keys import DecryptionKey, generate_decryption_key, public
 from connectors.seal.padding import pad
-from connectors.seal.sealing import Draft, Sealed, seal
+from connectors.seal.sealing import Draft, Sealed, encrypt_draft, sign_encrypted
 from hub.core.authority import Authority, EncryptionKey, KeyUse, PublicKey, Status, TrustList
 from hub.core.ids import AuthorityId, sha256, thread_id, uuid7
 from hub.core.manifest import BodyReference, Manifest, MessageType
@@ -76,7 +76,9 @@ class World:
             "chance": self.chance,
             **changes,
         }
-        return seal(draft or self.draft(), **arguments)
+        chain = arguments.pop("chain")
+        encrypted = encrypt_draft(draft or self.draft(), **arguments)
+        return sign_encrypted(encrypted, chain=chain, signers=arguments["signers"])
 
     def forge(
         self,
