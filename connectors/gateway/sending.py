@@ -66,8 +66,8 @@ Taken = KeptDraft | UsageError | None
 class Sender:
     """The sending half of a gateway.
 
-    ``receipts_wait_ms``: how long receipts may wait for others to the same peer, since a list of 32 costs as much as a
-    list of one. A full list, and one that a reply has to follow, does not wait.
+    ``receipts_wait_ms``: how long receipts wait for others to the same peer, since a list of 32 costs as much as a list of
+    one, and all lists go in one batch. Those that a reply has to follow do not wait.
     """
 
     def __init__(
@@ -264,13 +264,11 @@ class Sender:
         replying = outbox.replying_recipients(connection) if counts else set()
         since = {peer: self._owed_since.get(peer, now_ms) for peer in counts}
         for peer, count in counts.items():
-            due = peer in replying or now_ms - since[peer] >= self._receipts_wait_ms
-            full, rest = divmod(count, RECEIPTS_PER_MANIFEST_MAX)
-            for _ in range(full + (1 if due and rest else 0)):
-                message = uuid7(now_ms, self._chance.bytes(UUID_RANDOM_BYTES))
-                owed.take(connection, peer, message)
-                outbox.add_receipt_list(connection, message, peer)
-            if due or not rest:
+            if peer in replying or now_ms - since[peer] >= self._receipts_wait_ms:
+                for _ in range(0, count, RECEIPTS_PER_MANIFEST_MAX):
+                    message = uuid7(now_ms, self._chance.bytes(UUID_RANDOM_BYTES))
+                    owed.take(connection, peer, message)
+                    outbox.add_receipt_list(connection, message, peer)
                 del since[peer]
         self._owed_since = since
         return max(0, min(since.values()) + self._receipts_wait_ms - now_ms) if since else None

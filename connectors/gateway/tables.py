@@ -1,7 +1,8 @@
 """The gateway's tables. They hold ciphertext and what the manifest shows anyway; plaintext only under the local key.
 
 Nothing is deleted but what is told elsewhere for ever: claims once their copy is stored. Large bytes lie in tables of
-their own that are written once: SQLite writes a row anew, with all its pages, when a state in it changes.
+their own that are written once: SQLite writes a row anew, with all its pages, when a state in it changes. Small rows that
+are found by one key have no number of their own: that would be a second tree.
 """
 
 from __future__ import annotations
@@ -84,6 +85,7 @@ COPIES: Final = Table(
     Column("counted", Boolean, nullable=False, default=False),
     Column("evidence", LargeBinary),  # the hub's receipt, standing alone
     Index("copies_message", "message"),
+    sqlite_with_rowid=False,
 )
 
 OUTGOING_PAIRS: Final = Table(
@@ -95,6 +97,7 @@ OUTGOING_PAIRS: Final = Table(
     Column("confirmed_sequence", BigInteger, nullable=False),  # highest one that the hub said is used up
     Column("confirmed_head", String),
     Column("stalled", Boolean, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 RECEIPTS: Final = Table(
@@ -150,6 +153,7 @@ INCOMING_PAIRS: Final = Table(
     Column("sequence", BigInteger, nullable=False),
     Column("head", String),
     Column("blocked", String),  # a fork: nothing is delivered until a person has looked
+    sqlite_with_rowid=False,
 )
 
 LINKS: Final = Table(
@@ -158,6 +162,7 @@ LINKS: Final = Table(
     Column("digest", String, primary_key=True),  # of every manifest that moved a chain, delivered or refused
     Column("sender", String, nullable=False),
     Column("sequence", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 CLAIMS: Final = Table(
@@ -169,6 +174,7 @@ CLAIMS: Final = Table(
     Column("offset", BigInteger, nullable=False),
     Column("time_ms", BigInteger, nullable=False),
     Column("trust_list", Integer, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 BUNDLES: Final = Table(
@@ -177,6 +183,7 @@ BUNDLES: Final = Table(
     Column("writer", String, primary_key=True),
     Column("n", BigInteger, primary_key=True),
     Column("digest", String, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 PARKED: Final = Table(
@@ -221,4 +228,5 @@ POSITIONS: Final = Table(
     METADATA,
     Column("topic", String, primary_key=True),
     Column("next_offset", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )

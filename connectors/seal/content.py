@@ -66,7 +66,7 @@ def encode_content(content: Content) -> bytes:
         )
         if len(encoded) > BODY_BYTES_MAX:
             raise UsageError("content-too-large", "The document is over 64 KiB; send large parts as attachments.")
-        decode_content(encoded)
+        _checked(encoded)
     except (Refused, ValueError) as error:  # ValueError: a lone surrogate in a name
         raise UsageError(
             "content-malformed",
@@ -77,6 +77,12 @@ def encode_content(content: Content) -> bytes:
 
 def decode_content(data: bytes) -> Content:
     """The content that ``data`` spells. Raises ``Refused(content-malformed)``."""
+    salt, event, attachments = _checked(data)
+    return Content(salt, dump(event), attachments)
+
+
+def _checked(data: bytes) -> tuple[bytes, JsonObject, tuple[AttachmentContent, ...]]:
+    """Salt, event and attachments, which are what they have to be."""
     if len(data) > BODY_BYTES_MAX:
         raise refuse("content-malformed")
     try:
@@ -92,13 +98,12 @@ def decode_content(data: bytes) -> Content:
     fits = (
         members["v"] == CONTENT_VERSION
         and len(salt) == SALT_BYTES
-        and isinstance(event, dict)
         and numbers == list(range(1, len(numbers) + 1))
         and len(names) == len(numbers)
     )
-    if not fits:
+    if not fits or not isinstance(event, dict):
         raise refuse("content-malformed")
-    return Content(salt, dump(event), attachments)
+    return salt, event, attachments
 
 
 def _attachment_json(attachment: AttachmentContent) -> JsonObject:
