@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from connectors.seal.attachments import EncryptedStream, encrypt_stream
-from connectors.seal.sealing import Draft, Sealed, seal
+from connectors.seal.sealing import Draft, Sealed, encrypt_draft, sign_encrypted
 from hub.core.authority import KeyUse
 from hub.core.ids import AuthorityId, Digest, MessageId, ThreadId, sha256
 from hub.core.manifest import (
@@ -141,9 +141,11 @@ def sealed(world: World, sender: AuthorityId = XA, *, draft: Draft | None = None
         "trust": world.trust,
         "now_ms": NOW_MS,
         "chance": world.chance,
+        **changes,
     }
-    draft = draft or request(sender)
-    return seal(draft, **(arguments | changes))
+    chain = arguments.pop("chain")
+    encrypted = encrypt_draft(draft or request(sender), **arguments)
+    return sign_encrypted(encrypted, chain=chain, signers=arguments["signers"])
 
 
 def request(sender: AuthorityId = XA, **changes: Any) -> Draft:

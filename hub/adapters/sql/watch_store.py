@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, delete, select, update
+from sqlalchemy import Connection, Engine, delete, func, select, update
 
 from hub.adapters.sql import tables
 from hub.adapters.sql.engine import reading, transaction
@@ -97,6 +97,12 @@ class WatchStore:
         if wrong is not None:
             raise wrong
         return len(fresh)
+
+    def open_clocks(self) -> int:
+        """How many clocks are open, in all partitions. Raises ``Unreachable``."""
+        counts = tables.watch_open_clocks.c.open
+        with reading(self._engine) as connection:
+            return int(connection.execute(select(func.coalesce(func.sum(counts), 0))).scalar_one())
 
     def due_partitions(self, partitions: Iterable[int], now_ms: int) -> list[int]:
         """The partitions in which a clock or an owed claim waits. Raises ``Unreachable``."""
