@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup demo test check unit kafka coverage bench schemas lock clean
+.PHONY: help setup demo test check unit kafka coverage bench faults schemas lock clean
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,9 @@ coverage: setup ## all tests, with branch coverage; 100 % on core, envelope and 
 
 bench: setup ## measure everything, a quarter of an hour on a quiet machine, and write docs/performance.md
 	@$(BIN)/python -m tests.benchmarks
+
+faults: setup ## one fault in its full dose, with a dated report: make faults FAULT=F1
+	@$(BIN)/python -m tests.faults run $(or $(FAULT),F1) --dose full --report
 
 schemas: setup ## write the JSON Schemas and vectors anew from the models
 	@$(BIN)/python -m schemas.export

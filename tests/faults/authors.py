@@ -88,6 +88,13 @@ class Author:
             ahead = replace(manifest, sequence=manifest.sequence + STEP, previous=sha256(value))
             return Letter(self._fake.sign(ahead, value, now_ms=self._clock.now_ms()), "refuse")
 
+    def conflicting(self, recipient: AuthorityId, message: MessageId) -> Letter:
+        """Another text under the id of a message to ``recipient`` that was accepted: refused, and it moves nothing."""
+        with self._lock:
+            manifest, value = self._draft(recipient)
+            other = replace(manifest, id=message)
+            return Letter(self._fake.sign(other, value, now_ms=self._clock.now_ms()), "refuse")
+
     def expired(self, recipient: AuthorityId) -> Letter:
         """A letter that came too late: refused, and its number is used up."""
         with self._lock:
