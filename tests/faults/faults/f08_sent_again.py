@@ -37,10 +37,12 @@ async def run(lab: Lab, dose: AgainDose, chance: Random) -> Mapping[str, object]
     """Draw a letter that the broker took not long ago, and send it again, or another one under its id."""
     kinds = ["conflict"] * dose.conflicts + ["repeat"] * (dose.faults - dose.conflicts)
     chance.shuffle(kinds)
+    numbers = range(len(lab.authors))
+    await lab.until("nobody has sent anything", lambda: all(lab.traffic.recent(each) for each in numbers))
     for start in range(0, len(kinds), BURST):
         await lab.sleep(min(WAIT_SECONDS, dose.gap_seconds * BURST))
         for kind in kinds[start : start + BURST]:
-            number = chance.choice([each for each in range(len(lab.authors)) if lab.traffic.recent(each)])
+            number = chance.choice(numbers)
             letter = chance.choice(lab.traffic.recent(number))
             if kind == "repeat":
                 lab.traffic.submit(number, partial(Letter, letter.record, "repeat"))
