@@ -89,6 +89,10 @@ class Workers:
         if member.kind == ROUTER:
             self._spawn(self._first_routed(member, self._lives[member], counts=True))
 
+    def forgive(self) -> None:
+        """Start again at once what ended until now: a fault that lets a process end by itself means it."""
+        self._back_off.clear()
+
     async def join(self, member: Member) -> None:
         """Another worker comes. Raises ``Unreachable`` when it does not work in time."""
         await self.start(member)
