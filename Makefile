@@ -38,12 +38,12 @@ unit: setup ## the default tests, on all cores: no broker, about half a minute o
 	@$(PYTEST) -n auto --dist worksteal
 
 kafka: setup ## the tests on a real Kafka, and the long ones
-	@$(PYTEST) -m "kafka or slow" --timeout 600
+	@$(PYTEST) -n 2 --dist loadfile -m "kafka or slow" --timeout 600
 
 coverage: setup ## all tests, with branch coverage; 100 % on core, envelope and flow
 	@rm -f .coverage .coverage.*
 	@$(BIN)/coverage run -m pytest -m "not kafka and not slow"
-	@$(PYTEST) -m "kafka or slow" --timeout 600
+	@$(PYTEST) -n 2 --dist loadfile -m "kafka or slow" --timeout 600
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --show-missing --fail-under=100 --include='hub/core/*,hub/envelope/*,hub/flow.py'
 	@$(BIN)/coverage report --skip-covered | tail -n 1
