@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup demo test check unit kafka coverage bench faults schemas lock clean
+.PHONY: help setup demo test check unit kafka coverage bench faults sim schemas lock clean
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,9 @@ bench: setup ## measure everything, a quarter of an hour on a quiet machine, and
 
 faults: setup ## one fault in its full dose, with a dated report: make faults FAULT=F1
 	@$(BIN)/python -m tests.faults run $(or $(FAULT),F1) --dose full --report
+
+sim: setup ## the core under chance: make sim SEEDS=100000
+	@$(BIN)/python -m tests.sim run --seeds $(or $(SEEDS),2000)
 
 schemas: setup ## write the JSON Schemas and vectors anew from the models
 	@$(BIN)/python -m schemas.export

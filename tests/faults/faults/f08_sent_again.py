@@ -48,6 +48,6 @@ async def run(lab: Lab, dose: AgainDose, chance: Random) -> Mapping[str, object]
                 lab.traffic.submit(number, partial(Letter, letter.record, "repeat"))
             else:
                 said = lines.manifest(letter.record.headers)
-                forge = partial(lab.authors[number].conflicting, AuthorityId(said["to"]), MessageId(said["id"]))
+                forge = partial(lab.authors[number].conflicting, AuthorityId(said["to"][0]), MessageId(said["id"]))
                 lab.traffic.submit(number, forge)
     return {"repeats": kinds.count("repeat"), "conflicts": kinds.count("conflict")}
