@@ -80,6 +80,10 @@ class Reader(Protocol):
         """
         ...
 
+    async def undecided(self) -> frozenset[Place]:
+        """The assigned places that hold records of an open transaction, which hide themselves and all behind them."""
+        ...
+
     async def close(self) -> None:
         """Let go, within a bounded time."""
         ...
@@ -108,6 +112,13 @@ class TransactionalWriter(Protocol):
 
         Raises ``Fenced``; ``NotPermitted`` or ``ComityError(record-too-large)`` after the transaction was surely
         aborted (the writer is unusable then: make a new one); ``OutcomeUnknown`` for anything else.
+        """
+        ...
+
+    async def void(self, records: Sequence[Outgoing]) -> None:
+        """Write records and abort them: what an older owner of the id left open in their places ends with them.
+
+        Raises as ``transact``.
         """
         ...
 

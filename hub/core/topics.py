@@ -24,6 +24,11 @@ def inbox(authority: AuthorityId) -> str:
     return _INBOX + authority
 
 
+def is_inbox(topic: str) -> bool:
+    """Whether an authority reads this topic."""
+    return topic.startswith(_INBOX)
+
+
 def outbox_owner(topic: str) -> AuthorityId:
     """The authority whose outbox this is. Raises ``Refused`` when the name is not an outbox."""
     return authority_id(topic.removeprefix(_OUTBOX) if topic.startswith(_OUTBOX) else None)

@@ -17,10 +17,11 @@ from hub.core.access import shard_id
 from hub.core.authority import TrustList, TrustView
 from hub.core.effects import Alert
 from hub.core.ids import AuthorityId, slot
+from hub.core.limits import TOUCHED_PARTITIONS_MAX
 from hub.core.receipts import Level
-from hub.core.records import Place, Record
+from hub.core.records import Outgoing, Place, Record
 from hub.core.shard import ShardState
-from hub.core.topics import SHARDS, inbox, outbox, outbox_owner
+from hub.core.topics import LEDGER, QUARANTINE, SHARDS, inbox, is_inbox, outbox, outbox_owner
 from hub.envelope.certificates import PathCache
 from hub.envelope.checking import Judged
 from hub.errors import ComityError, Held, NotPermitted, PartitionBroken, UsageError
@@ -113,11 +114,30 @@ class Shard:
         self._writer = await self._around.bus.transactional_writer(shard_id(self.number))
         changelog = await self._around.bus.reader({Place(SHARDS, self.number): 0})
         try:
+            if await changelog.undecided():
+                await self._end_what_hangs()
             self._state = decode_state([record async for record in read_to_end(changelog)])
         finally:
             await changelog.close()
         self._reader = await self._around.bus.reader({})
         self.ready = True
+
+    async def _end_what_hangs(self) -> None:
+        """Abort what the old owner left open, where the broker lost sight of it when it was fenced.
+
+        Only this shard writes to its changelog, and every routing transaction does: if nothing hangs there, nothing
+        hangs. Else the next transaction's marker would commit the old records too. The changelog comes last, so that
+        whoever takes over after a crash in here begins again.
+        """
+        topics = await self._around.bus.partitions()
+        written = [each for each in topics if is_inbox(each) or each in {LEDGER, QUARANTINE}]
+        places = [Place(topic, partition) for topic in written for partition in range(topics[topic])]
+        for start in range(0, len(places), TOUCHED_PARTITIONS_MAX):
+            await self._writing().void([_nothing(each) for each in places[start : start + TOUCHED_PARTITIONS_MAX]])
+        await self._writing().void([_nothing(Place(SHARDS, self.number))])
+        self._around.alert(
+            Alert("transaction-hung", f"shard {self.number}", "The broker had left a transaction open; it was aborted.")
+        )
 
     async def _follow(self, trust: TrustList) -> None:
         """Take new authorities up, and look for topics that are missing. No restart is needed."""
@@ -332,6 +352,11 @@ class Shard:
 def surely_aborted(error: ComityError) -> bool:
     """Whether a failed transaction certainly left nothing behind, so that this shard alone may begin anew (rule 5)."""
     return isinstance(error, NotPermitted | UsageError) or error.code == "record-too-large"
+
+
+def _nothing(place: Place) -> Outgoing:
+    """A record that is aborted."""
+    return Outgoing(place.topic, b"void", b"", partition=place.partition)
 
 
 def _place(owner: AuthorityId) -> Place:

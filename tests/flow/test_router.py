@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from hub.core.records import Place
+from hub.core.records import Outgoing, Place
 from hub.errors import OutcomeUnknown
 from hub.streams import holds, router, shard
 from hub.testing import Fault, MemoryBus
@@ -116,3 +116,22 @@ async def test_repeat_and_refusals_disturb_nobody(hub, world, xa, xb, xc) -> Non
         "outbox.xc-acc/1 accepted",
     ]
     hub.check_exactly_once()
+
+
+@pytest.mark.parametrize("number", [0, 1])
+async def test_what_the_broker_left_open_is_aborted(hub, world, letters, number) -> None:
+    """A transaction that was ended without a marker hides what follows; the next marker must not commit it."""
+    await hub.send(*letters(6))
+    hub.work()
+    await hub.decided(6)
+    await hub.leave()
+    owner = f"router-shard-{number}"
+    transaction = hub.broker.begin(owner, hub.broker.take_over(owner))
+    for topic, partition in (("hub.shards", number), ("hub.ledger", 0), ("inbox.xa-moj", 0)):
+        hub.broker.append("router", Outgoing(topic, b"torn", b"torn", partition=partition), transaction)
+    hub.broker.lose_markers(owner)
+    await hub.send(*letters(6))
+    hub.work()
+    await hub.decided(12)
+    hub.check_exactly_once()
+    assert all(record.value != b"torn" for record in hub.broker.records("inbox.xa-moj"))

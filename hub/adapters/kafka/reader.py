@@ -15,6 +15,7 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError, RecordTooLargeError, TopicAuthorizationFailedError
 from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.protocol.offset import OffsetRequest
 
 from hub.adapters.kafka import lifecycle
 from hub.adapters.kafka.metadata import Metadata
@@ -25,7 +26,9 @@ from hub.core.access import INBOX_RECORD_BYTES_MAX
 from hub.core.records import Place, Record
 from hub.errors import PartitionBroken, Unreachable
 
-_READ_COMMITTED: Final = 1  # isolation level on the wire
+_READ_UNCOMMITTED: Final = 0  # isolation levels on the wire
+_READ_COMMITTED: Final = 1
+_LATEST: Final = -1  # in place of a time
 _SWEEP_S: Final = 1.0  # how long the culprit of an error is looked for
 
 
@@ -113,9 +116,26 @@ class KafkaReader:
         )
         return {Place(each.topic, each.partition): offset for each, offset in ends.items()}
 
+    async def undecided(self) -> frozenset[Place]:
+        """The assigned places in which a transaction is open. Raises ``Unreachable``."""
+        stable = await self.end_offsets()
+        ends = {place: await self._written_end(place) for place in stable}
+        return frozenset(place for place, end in ends.items() if stable[place] < end)
+
     async def close(self) -> None:
         """Let go, within the stop time-out."""
         await lifecycle.stop(self._consumer, self._timing)
+
+    async def _written_end(self, place: Place) -> int:
+        """The offset that is written next, open transactions included: our consumer asks for committed ends only."""
+        client = self._consumer._client  # noqa: SLF001 (no public way to another isolation level; a canary watches the name)
+        request = OffsetRequest(-1, _READ_UNCOMMITTED, [(place.topic, [(place.partition, _LATEST)])])
+        leader = client.cluster.leader_for_partition(TopicPartition(*place))
+        answer = await lifecycle.step(client.send(leader, request), self._timing.step_s, "the end of a partition")
+        ((_, ((_, code, _, offset, *_),)),) = answer.topics
+        if code:
+            raise Unreachable("end-unknown", f"The broker does not tell where {place.topic} ends (Kafka code {code}).")
+        return int(offset)
 
     async def _get(self, places: Sequence[Place], *, wait_ms: int, records_max: int) -> list[Record]:
         wanted = [TopicPartition(*place) for place in places]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -114,13 +114,26 @@ class KafkaTransactionalWriter:
         Raises ``Fenced``; ``NotPermitted``, ``UsageError(topic-unknown)`` or ``ComityError(record-too-large)`` when
         surely nothing was or will be committed; ``OutcomeUnknown`` for anything else.
         """
+        await self._all_or_nothing(self._attempt(records, offsets, group))
+
+    async def void(self, records: Sequence[Outgoing]) -> None:
+        """Write records and abort them; what hung in their partitions is aborted with them.
+
+        Kafka 4.4 ends a transaction without a marker in a partition whose leader it does not know (a broker that is just
+        starting): its records hide what follows, and the next marker of the same producer decides over them too.
+        Raises as ``transact``.
+        """
+        await self._all_or_nothing(self._attempt_void(records))
+
+    async def _all_or_nothing(self, attempt: Coroutine[Any, Any, list[BaseException]]) -> None:
         if not self._usable:
+            attempt.close()
             raise OutcomeUnknown("writer-unusable", "This writer failed before; make a new one with the same id.")
         self._usable = False
         raised: list[BaseException] = []
         try:
             async with asyncio.timeout(self._timing.step_s):
-                raised = await self._attempt(records, offsets, group)
+                raised = await attempt
         except (KafkaError, OSError, TimeoutError, AssertionError) as error:
             raised = [error, *_of_transaction(self._producer)]
         except BaseException:
@@ -152,6 +165,16 @@ class KafkaTransactionalWriter:
         self._asked_to_commit = True
         await producer.commit_transaction()
         self._asked_to_commit = False
+        return []
+
+    async def _attempt_void(self, records: Sequence[Outgoing]) -> list[BaseException]:
+        producer = self._producer
+        await _know_topics(producer, self._metadata, records)
+        await producer.begin_transaction()
+        raised = await _settle([await _enqueue(producer, record) for record in records])
+        if raised:
+            return [*raised, *_of_transaction(producer)]
+        await producer.abort_transaction()
         return []
 
     def _explained(self, raised: Sequence[BaseException]) -> ComityError:

@@ -26,6 +26,7 @@ class MemoryBroker:
         self._clock = clock
         self._partitions: dict[Place, Partition] = {}
         self._rules: frozenset[AccessRule] = frozenset()
+        self._losing: set[str] = set()  # ids whose next markers are lost
         self._open: dict[str, Transaction] = {}
         self._epochs: dict[str, int] = {}
         self._offsets: dict[tuple[str, Place], int] = {}
@@ -57,6 +58,10 @@ class MemoryBroker:
     def break_at(self, place: Place, offset: int) -> None:
         """Let reading ``place`` at ``offset`` or after fail, as a record does that no client can decode."""
         self._broken[place] = offset
+
+    def lose_markers(self, transactional_id: str) -> None:
+        """Let the next take-over end the open transaction and write no marker, as Kafka does while no leader is known."""
+        self._losing.add(transactional_id)
 
     def repair(self, place: Place) -> None:
         """Undo ``break_at``."""
@@ -116,7 +121,10 @@ class MemoryBroker:
         """A new owner: fences older ones and aborts what they left open. Returns the owner's epoch."""
         self._epochs[transactional_id] = self._epochs.get(transactional_id, -1) + 1
         left_open = self._open.get(transactional_id)
-        if left_open is not None:
+        if transactional_id in self._losing:
+            self._losing.discard(transactional_id)
+            self._open.pop(transactional_id, None)
+        elif left_open is not None:
             self._finish(left_open, Outcome.ABORTED)
         return self._epochs[transactional_id]
 

@@ -126,6 +126,11 @@ class MemoryReader:
         """The first offset of an open transaction, else the log's end, per assigned place."""
         return {place: self._broker.partition(place).decided for place in self._positions}
 
+    async def undecided(self) -> frozenset[Place]:
+        """The assigned places that hold records of an open transaction."""
+        partitions = (self._broker.partition(place) for place in self._positions)
+        return frozenset(each.place for each in partitions if each.decided < each.end)
+
     async def close(self) -> None:
         """Forget the assignment."""
         self._positions = {}
@@ -211,6 +216,15 @@ class MemoryTransactionalWriter:
         if fault is Fault.STORED:
             raise OutcomeUnknown("commit-unknown", "The broker did not answer the commit (planted: stored).")
         self._usable = True
+
+    async def void(self, records: Sequence[Outgoing]) -> None:
+        """Write records and abort them. Raises ``Fenced``, ``NotPermitted``, ``UsageError``."""
+        transaction = self._broker.begin(self._id, self._epoch)
+        try:
+            for record in records:
+                self._broker.append(self._principal, record, transaction)
+        finally:
+            self._broker.abort(transaction)
 
     async def close(self) -> None:
         """Abort what this writer left open."""

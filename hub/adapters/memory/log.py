@@ -71,8 +71,10 @@ class Partition:
         return position
 
     def mark(self, transaction: Transaction) -> None:
-        """Store the marker that ends a transaction here."""
-        self._open.pop(transaction, None)
+        """Store the marker that ends a transaction here, and with it what an older one of the same id left open."""
+        for each in [each for each in self._open if each.id == transaction.id]:
+            each.outcome = transaction.outcome
+            del self._open[each]
         self._entries.append(_Entry(None, transaction))
 
     def committed(self, offset: int, count: int) -> tuple[list[Record], int]:

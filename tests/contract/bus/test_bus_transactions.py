@@ -105,3 +105,16 @@ async def test_denied_group_leaves_nothing(world):
     await again.transact([_to(world.inbox, "again")], {}, world.shard)
     found = await world.read(await world.bus(world.xb).reader({world.inbox: 0}), 2)
     assert [record.value for record in found] == [b"before", b"again"]
+
+
+async def test_open_transaction_is_seen_until_its_owner_is_fenced(world):
+    """A place with an open transaction is undecided, and no other; what a new owner voids nobody reads."""
+    opened = await world.open_transaction(world.shard, [_to(world.inbox, "open")])
+    reader = await world.bus(world.xb).reader({world.inbox: 0})
+    assert await reader.undecided() == {world.inbox}
+    writer = await world.bus("router").transactional_writer(world.shard)
+    assert await reader.undecided() == frozenset()
+    await writer.void([_to(world.inbox, "void")])
+    await writer.transact([_to(world.inbox, "after")], {}, world.shard)
+    assert [record.value for record in await world.read(reader, 1)] == [b"after"]
+    await opened.abandon()
