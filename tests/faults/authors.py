@@ -20,8 +20,11 @@ from hub.core.manifest import (
     ReceiptReference,
 )
 from hub.core.records import Outgoing
+from hub.core.topics import outbox
 from hub.ports import Clock
 from hub.testing import FakeAuthority
+from tests.bad_inputs.cases import Case, Outcome
+from tests.bad_inputs.records import poison
 
 VALUE_BYTES: Final = 300
 PAST_MS: Final = 60_000  # how long ago a letter expired that is out of date
@@ -94,6 +97,20 @@ class Author:
             manifest, value = self._draft(recipient)
             other = replace(manifest, id=message)
             return Letter(self._fake.sign(other, value, now_ms=self._clock.now_ms()), "refuse")
+
+    def poisoned(self, kind: Case, recipient: AuthorityId, neighbour: Author) -> Letter:
+        """A record of a bad kind, as the table of bad inputs makes it."""
+        with self._lock:
+            made = poison(
+                kind,
+                self._fake,
+                recipient,
+                neighbour=neighbour._fake,
+                trust=self._trust,
+                now_ms=self._clock.now_ms(),
+            )
+            is_refused = kind.expected.outcome is Outcome.REFUSED
+            return Letter(made.outgoing(outbox(self.id)), "refuse" if is_refused else "accept")
 
     def expired(self, recipient: AuthorityId) -> Letter:
         """A letter that came too late: refused, and its number is used up."""

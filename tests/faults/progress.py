@@ -19,6 +19,8 @@ class Progress:
 
     def __init__(self) -> None:
         self.routed = 0  # messages that the ledger has, accepted or not
+        self.waits: list[tuple[str, int, int]] = []  # of each decided message: its outbox, the log's time, milliseconds
+        self._sent_ms: dict[Spot, int] = {}
         self._waiting: set[Spot] = set()
         self._codes: dict[Spot, str | None] = {}
         self._clocks: dict[Spot, tuple[Clock, Line]] = {}
@@ -32,6 +34,7 @@ class Progress:
         spot = (line["topic"], line["offset"])
         if spot not in self._codes:
             self._waiting.add(spot)
+            self._sent_ms[spot] = line["ended_ms"]
         if line["clock"] is not None:
             self._clocks[spot] = ((line["thread"], line["clock"]["id"]), line["clock"])
             self.last_due_ms = max(self.last_due_ms, line["clock"]["due_ms"] or 0)
@@ -41,7 +44,7 @@ class Progress:
         match line["kind"]:
             case "ledger":
                 for entry in line["entries"]:
-                    self._entry(entry)
+                    self._entry(entry, line["time_ms"])
             case "bundle":
                 for claim in line["claims"]:
                     self._flag(claim)
@@ -58,11 +61,13 @@ class Progress:
         flags = self._owed_flags()
         return f"{len(flags)} flags are not told, {flags[0]} among them" if flags else None
 
-    def _entry(self, entry: Line) -> None:
+    def _entry(self, entry: Line, time_ms: int) -> None:
         if entry["kind"] == "message":
             spot = (entry["outbox"]["topic"], entry["outbox"]["offset"])
             self._codes[spot] = entry["code"]
             self._waiting.discard(spot)
+            if spot in self._sent_ms:
+                self.waits.append((spot[0], time_ms, max(0, time_ms - self._sent_ms.pop(spot))))
             self.routed += 1
             self._accepted += entry["code"] is None and not entry["repeat"]
         self._flag(entry)
