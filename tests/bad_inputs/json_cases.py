@@ -112,10 +112,15 @@ def put(**values: object) -> Callable[[Members], object]:
 
 
 def _edited(old: bytes, new: bytes) -> Make:
-    """The manifest's text with one spelling replaced."""
+    """The manifest's text with one spelling replaced. Making it raises ``ValueError`` where there is none."""
+
+    def edited(payload: bytes) -> bytes:
+        if old not in payload:
+            raise ValueError("the manifest is spelled otherwise")
+        return payload.replace(old, new, 1)
 
     def make(smith: Smith) -> Poison:
-        header = smith.manifest(lambda payload: payload.replace(old, new, 1))
+        header = smith.manifest(edited)
         return Poison(smith.draft().key, smith.value, ((JWS_HEADER, header),))
 
     return make
