@@ -35,6 +35,10 @@ class Link:
     trust_list: int
     code: str | None  # None: accepted; else the counted refusal
 
+    def __hash__(self) -> int:
+        """A link is known by its manifest: quick, since a text keeps its own hash."""
+        return hash(self.jws)
+
 
 @dataclass(frozen=True, slots=True)
 class Chain:

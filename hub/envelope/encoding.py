@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
+from binascii import a2b_base64
+from typing import Final
 
 from hub.errors import Refused
+
+# The two own characters of base64url become base64's; those of base64, and padding, become one that has no meaning.
+_TO_BASE64: Final = bytes.maketrans(b"-_+/=", b"+/!!!")
+_PADDING: Final = (b"", b"===", b"==", b"=")  # by the length's remainder; no text has 1
 
 
 def b64(data: bytes) -> str:
@@ -18,11 +24,16 @@ def unb64(text: str) -> bytes:
     Raises ``Refused(base64-malformed)`` for padding, white space, a foreign character, an impossible length and unused
     bits that are not zero: whatever ``b64`` would not have written, so that no value has two spellings.
     """
+    rest = len(text) % 4
     try:
-        data = urlsafe_b64decode(text + "==")
-        canonical = b64(data) == text
-    except ValueError:  # binascii.Error (length), and a character outside ASCII
-        canonical = False
-    if not canonical:
-        raise Refused("base64-malformed", "This is not base64url without padding (RFC 7515 section 2).")
+        data = a2b_base64(text.encode("ascii").translate(_TO_BASE64) + _PADDING[rest], strict_mode=True)
+    except ValueError as error:  # binascii.Error, and a character outside ASCII
+        raise _malformed() from error
+    # Only the last group may be incomplete, and hold unused bits.
+    if rest and b64(data[len(data) // 3 * 3 :]) != text[-rest:]:
+        raise _malformed()
     return data
+
+
+def _malformed() -> Refused:
+    return Refused("base64-malformed", "This is not base64url without padding (RFC 7515 section 2).")

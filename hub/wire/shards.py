@@ -7,6 +7,7 @@ Keys: ``#`` (heads and counters), ``pair/<sender>><recipient>``, ``outbox/<autho
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import Field
@@ -21,6 +22,7 @@ from hub.wire.grammar import CodeText, Count, DigestText, MessageText, Milliseco
 
 VERSION: Final = "comity-shard/1"
 HEAD_KEY: Final = "#"
+LINKS_SPELLED_MAX: Final = 65_536  # a thousand pairs' windows, some 20 MB
 
 Version: TypeAlias = Literal["comity-shard/1"]
 
@@ -100,7 +102,7 @@ def encode_change(change: ShardState) -> Iterator[tuple[bytes, bytes]]:
         ),
     )
     for pair, chain in change.chains.items():
-        yield f"pair/{pair}".encode(), write(_pair_model(chain))
+        yield f"pair/{pair}".encode(), _pair_value(chain)
     for owner, offset in change.offsets.items():
         yield f"outbox/{owner}".encode(), write(OutboxModel(v=VERSION, next=offset))
     for owner, bundle in change.bundles.items():
@@ -109,20 +111,30 @@ def encode_change(change: ShardState) -> Iterator[tuple[bytes, bytes]]:
         yield f"ledger/{partition}".encode(), write(LedgerCountModel(v=VERSION, n=number))
 
 
-def _pair_model(chain: Chain) -> PairModel:
-    window = tuple(
-        LinkModel(
-            seq=link.sequence,
-            id=link.message,
-            jws=link.jws,
-            offset=link.outbox_offset,
-            time_ms=link.time_ms,
-            tl=link.trust_list,
-            code=link.code,
-        )
-        for link in chain.window
+def _pair_value(chain: Chain) -> bytes:
+    """What a ``PairModel`` writes, with each link spelled once in its life: the whole window goes into every change."""
+    frame = PairModel.model_validate(
+        {"v": VERSION, "seq": chain.sequence, "head": chain.head, "window": (_link_model(chain.window[-1]),)}
     )
-    return PairModel.model_validate({"v": VERSION, "seq": chain.sequence, "head": chain.head, "window": window})
+    before, after = write(frame).split(_link_text(chain.window[-1]))
+    return before + b",".join(map(_link_text, chain.window)) + after
+
+
+@lru_cache(maxsize=LINKS_SPELLED_MAX)
+def _link_text(link: Link) -> bytes:
+    return write(_link_model(link))
+
+
+def _link_model(link: Link) -> LinkModel:
+    return LinkModel(
+        seq=link.sequence,
+        id=link.message,
+        jws=link.jws,
+        offset=link.outbox_offset,
+        time_ms=link.time_ms,
+        tl=link.trust_list,
+        code=link.code,
+    )
 
 
 def decode_state(records: Iterable[Record]) -> ShardState:
