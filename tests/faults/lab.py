@@ -30,6 +30,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -52,9 +53,9 @@ from tests.faults.authors import Author
 from tests.faults.doses import Dose
 from tests.faults.historian import History, LiveReader, read_all
 from tests.faults.lines import Line
-from tests.faults.plan import plan
+from tests.faults.plan import LIVE, plan
 from tests.faults.progress import Progress
-from tests.faults.traffic import Traffic
+from tests.faults.traffic import Traffic, neighbour_of
 from tests.faults.workers import REGISTRAR, ROUTER, WATCH, Member, Workers
 
 COUNTS: Final = Counts(shards=4, ledger_partitions=4)
@@ -139,8 +140,14 @@ class Lab:
         return loop.time() - begun
 
     async def routed_after(self, what: str) -> float:
-        """Wait until the ledger takes a message that it has not now, and return how long it took."""
+        """Wait until the ledger takes a message that it has not now, and return how long it took.
+
+        One is sent for it, since all that was planned may be through already.
+        """
         before = self.progress.routed
+        number = self._chance.randrange(len(self.authors))
+        recipient = neighbour_of(self.authors, number, LIVE)
+        self.traffic.submit(number, partial(self.authors[number].plain, recipient))
         return await self.until(f"no message was routed after {what}", lambda: self.progress.routed > before)
 
     def anomaly(self, sentence: str) -> None:

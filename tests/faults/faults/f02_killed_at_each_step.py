@@ -15,7 +15,7 @@ NAME: Final = "F2"
 TITLE: Final = "a router is killed at each of twelve steps"
 MODULE: Final = "tests.faults.worker"
 DOSES: Final[Mapping[str, Dose]] = {
-    PULL_REQUEST: Dose(messages=7_000, rate=70, faults=2 * len(STEPS), module=MODULE),
+    PULL_REQUEST: Dose(messages=5_000, rate=70, faults=2 * len(STEPS), module=MODULE),
     FULL: Dose(messages=80_000, rate=70, faults=25 * len(STEPS), module=MODULE),
 }
 

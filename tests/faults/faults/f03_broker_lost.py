@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from random import Random
 from typing import Final
 
 from tests.faults.doses import FULL, PULL_REQUEST, Dose
 from tests.faults.lab import Lab
-from tests.faults.plan import LIVE
 from tests.faults.report import percentile
-from tests.faults.traffic import neighbour_of
 
 NAME: Final = "F3"
 TITLE: Final = "the broker is killed, restarted, away for half a minute"
@@ -49,9 +46,6 @@ async def run(lab: Lab, dose: BrokerDose, chance: Random) -> Mapping[str, object
         if loss == AWAY:
             await lab.sleep(AWAY_SECONDS)
         await lab.start_broker()
-        # Whatever was planned may be through already.
-        number = chance.randrange(len(lab.authors))
-        lab.traffic.submit(number, partial(lab.authors[number].plain, neighbour_of(lab.authors, number, LIVE)))
         recoveries.append(await lab.routed_after(loss))
     return {
         "broker_losses": len(losses),

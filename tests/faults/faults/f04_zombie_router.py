@@ -14,7 +14,7 @@ TITLE: Final = "a router sleeps through its session, is replaced, and wakes"
 SLEEP_SECONDS: Final = 12.0  # twice the session time-out
 AWAKE_SECONDS: Final = 6.0  # for what it had in hand to be tried, refused, and taken up again by its new owner
 DOSES: Final[Mapping[str, Dose]] = {
-    PULL_REQUEST: Dose(messages=9_000, rate=100, faults=5),
+    PULL_REQUEST: Dose(messages=6_000, rate=75, faults=5),
     FULL: Dose(messages=120_000, rate=65, faults=100),
 }
 

@@ -13,7 +13,7 @@ from tests.faults.workers import ROUTER, Member
 NAME: Final = "F5"
 TITLE: Final = "shards move: workers join and leave"
 DOSES: Final[Mapping[str, Dose]] = {
-    PULL_REQUEST: Dose(messages=6_000, rate=120, faults=5),
+    PULL_REQUEST: Dose(messages=3_600, rate=90, faults=5),
     FULL: Dose(messages=100_000, rate=100, faults=100),
 }
 

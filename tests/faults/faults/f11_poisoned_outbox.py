@@ -37,7 +37,7 @@ SAID: Final[Mapping[str, Any]] = {
     "ended_ms": 0,
 }
 DOSES: Final[Mapping[str, Dose]] = {
-    PULL_REQUEST: Dose(messages=4_000, rate=80, faults=KINDS),
+    PULL_REQUEST: Dose(messages=2_800, rate=80, faults=KINDS),
     FULL: Dose(messages=12_000, rate=80, faults=3 * KINDS),
 }
 

@@ -1,0 +1,44 @@
+"""Faults as tests: each in a process of its own, as a person would do it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.doses import PULL_REQUEST
+from tests.faults.report import ROOT
+
+SEED = 4
+Done = Callable[[str], Awaitable[dict[str, Any]]]
+
+
+@pytest.fixture
+def done(tmp_path: Path, kafka_cache: Path) -> Done:
+    """Does a fault in the dose of a pull request; its result."""
+
+    async def do(name: str) -> dict[str, Any]:
+        command = [sys.executable, "-m", "tests.faults", "run", name, "--dose", PULL_REQUEST, "--seed", str(SEED)]
+        with (tmp_path / "said").open("w+b") as said:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                "--json",
+                cwd=ROOT,
+                env={**os.environ, "COMITY_CACHE": str(kafka_cache)},
+                stdout=asyncio.subprocess.PIPE,
+                stderr=said,
+            )
+            output, _ = await process.communicate()
+            said.seek(0)
+            last = said.read().decode(errors="replace").splitlines()[-3:]
+        assert process.returncode == 0, (output.decode(), last)
+        result: dict[str, Any] = json.loads(output)
+        return result
+
+    return do
