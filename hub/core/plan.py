@@ -13,7 +13,7 @@ from hub.core.limits import BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, TOUCHED_PARTITI
 from hub.core.manifest import Manifest
 from hub.core.pairs import Chain, Pair, advance
 from hub.core.receipts import Claim
-from hub.core.routing import Decision, entries, ledger_partition, notice, receipt
+from hub.core.routing import Decision, ledger_partition, notice, receipt
 from hub.core.shard import Counters, ShardState
 
 # Half of what an inbox takes: claims are JSON texts within JSON, which costs a little more than their bytes.
@@ -47,8 +47,9 @@ class Plan:
         """Whether the transaction stays within its limits with this decision. The first one always fits."""
         if not self.decisions:
             return True
-        partitions = {self._partition(entry) for entry in entries(decision)}
-        touched = len(self.claims.keys() | decision.inboxes) + len(self.ledgers.keys() | partitions) + OWN_PARTITIONS
+        partitions = {self._partition(entry) for entry in decision.entries}
+        touched = len(self.claims) + len(self.ledgers) + OWN_PARTITIONS
+        touched += len(decision.inboxes - self.claims.keys()) + len(partitions - self.ledgers.keys())
         bundle_bytes = max(self.claim_bytes.get(each, 0) for each in decision.inboxes) + _claim_bytes(decision)
         return (
             len(self.decisions) < BATCH_MESSAGES_MAX
@@ -68,7 +69,7 @@ class Plan:
         manifest, link = decision.manifest, decision.link
         if manifest is not None and link is not None:
             self.chains[Pair(manifest.sender, manifest.recipient)] = advance(self.chain(manifest), link)
-        for entry in entries(decision):
+        for entry in decision.entries:
             self.ledgers.setdefault(self._partition(entry), []).append(entry)
 
     @property

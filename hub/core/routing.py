@@ -73,6 +73,45 @@ class Decision:
         """Whose inboxes must take something for this record."""
         return frozenset({self.owner} if self.recipient is None else {self.owner, self.recipient})
 
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """What the ledger keeps: the message, and for an accepted receipt list each of its levels."""
+        manifest = self.manifest
+        message = MessageEntry(
+            jws=self.jws,
+            message=manifest.id if manifest else None,
+            type=manifest.type if manifest else None,
+            sender=manifest.sender if manifest else None,
+            recipient=manifest.recipient if manifest else None,
+            thread=manifest.thread if manifest else None,
+            in_reply_to=manifest.in_reply_to if manifest else None,
+            sequence=manifest.sequence if manifest else None,
+            clocks=manifest.clocks if manifest else (),
+            length=manifest.body.length if manifest else None,
+            attachments=len(manifest.attachments) if manifest else 0,
+            code=self.code,
+            counted=self.counted,
+            repeat=self.repeat is not None,
+            outbox=self.outbox,
+            trust_list=self.trust_list,
+        )
+        if manifest is None or not self.accepted:
+            return (message,)
+        levels = (
+            LevelEntry(
+                level=reference.level,
+                message=reference.message,
+                thread=reference.thread,
+                pair=Pair(manifest.sender, manifest.recipient),
+                why=reference.why,
+                proof=reference.proof,
+                outbox=self.outbox,
+                trust_list=self.trust_list,
+            )
+            for reference in manifest.receipts
+        )
+        return (message, *levels)
+
 
 def receipt(decision: Decision) -> ReceiptClaim:
     """The claim for the owner of the topic. A repeat gets the claim of the first time, under the same id."""
@@ -107,45 +146,6 @@ def notice(decision: Decision) -> RoutedClaim | GapClaim:
         code=decision.code,
         trust_list=decision.trust_list,
     )
-
-
-def entries(decision: Decision) -> tuple[Entry, ...]:
-    """What the ledger keeps: the message, and for an accepted receipt list each of its levels."""
-    manifest = decision.manifest
-    message = MessageEntry(
-        jws=decision.jws,
-        message=manifest.id if manifest else None,
-        type=manifest.type if manifest else None,
-        sender=manifest.sender if manifest else None,
-        recipient=manifest.recipient if manifest else None,
-        thread=manifest.thread if manifest else None,
-        in_reply_to=manifest.in_reply_to if manifest else None,
-        sequence=manifest.sequence if manifest else None,
-        clocks=manifest.clocks if manifest else (),
-        length=manifest.body.length if manifest else None,
-        attachments=len(manifest.attachments) if manifest else 0,
-        code=decision.code,
-        counted=decision.counted,
-        repeat=decision.repeat is not None,
-        outbox=decision.outbox,
-        trust_list=decision.trust_list,
-    )
-    if manifest is None or not decision.accepted:
-        return (message,)
-    levels = (
-        LevelEntry(
-            level=reference.level,
-            message=reference.message,
-            thread=reference.thread,
-            pair=Pair(manifest.sender, manifest.recipient),
-            why=reference.why,
-            proof=reference.proof,
-            outbox=decision.outbox,
-            trust_list=decision.trust_list,
-        )
-        for reference in manifest.receipts
-    )
-    return (message, *levels)
 
 
 def ledger_partition(entry: Entry, partitions: int) -> int:

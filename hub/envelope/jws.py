@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from hub.core.authority import PublicKey
@@ -24,6 +25,7 @@ TYP_FRESHNESS: Final = "comity-fresh+jws"
 TYP_KEY_STATEMENT: Final = "comity-key+jws"
 
 SIGNATURES_MAX: Final = 32  # a trust list: 16 signers of two algorithms each; a manifest has two
+PROTECTED_CACHED_MAX: Final = 4096  # protected headers: a burst of one sender repeats its own
 ALGORITHM_PATTERN: Final = r"^[A-Za-z0-9+-]{1,32}$"
 _ALGORITHM: Final = re.compile(ALGORITHM_PATTERN.replace("$", r"\Z"))
 
@@ -86,18 +88,43 @@ def parse(data: bytes, *, typ: str, bytes_max: int) -> Jws:
 
 def _signature(value: JsonValue, payload: str, typ: str) -> JwsSignature:
     members = closed(value, required=("protected", "signature"))
-    protected = text(members, "protected")
-    header = closed(parse_json(unb64(protected)), required=("alg", "typ", "kid", "iat"), optional=("x5t#S256",))
-    algorithm = text(header, "alg")
-    if header["typ"] != typ or _ALGORITHM.match(algorithm) is None:
+    encoded = text(members, "protected")
+    protected = _protected(encoded)
+    if protected.typ != typ:
         raise refuse("jws-malformed")
     return JwsSignature(
+        algorithm=protected.algorithm,
+        key=protected.key,
+        certificate_digest=protected.certificate_digest,
+        issued_s=protected.issued_s,
+        signature=unb64(text(members, "signature")),
+        signing_input=f"{encoded}.{payload}".encode("ascii"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Protected:
+    """A protected header: the same for all that a key signs within a second."""
+
+    algorithm: str
+    typ: str
+    key: KeyId
+    certificate_digest: Digest | None
+    issued_s: int
+
+
+@lru_cache(maxsize=PROTECTED_CACHED_MAX)
+def _protected(encoded: str) -> _Protected:
+    header = closed(parse_json(unb64(encoded)), required=("alg", "typ", "kid", "iat"), optional=("x5t#S256",))
+    algorithm = text(header, "alg")
+    if _ALGORITHM.match(algorithm) is None:
+        raise refuse("jws-malformed")
+    return _Protected(
         algorithm=algorithm,
+        typ=text(header, "typ"),
         key=key_id(header["kid"]),
         certificate_digest=digest(header["x5t#S256"]) if "x5t#S256" in header else None,
         issued_s=integer(header, "iat", low=0),
-        signature=unb64(text(members, "signature")),
-        signing_input=f"{protected}.{payload}".encode("ascii"),
     )
 
 

@@ -10,7 +10,7 @@ from hub.core.authority import Status
 from hub.core.ids import sha256
 from hub.core.pairs import Chain, advance
 from hub.core.records import JWS_HEADER
-from hub.core.routing import Decision, entries, notice, receipt
+from hub.core.routing import Decision, notice, receipt
 from hub.envelope.certificates import PathCache
 from hub.flow import check, decide
 
@@ -49,7 +49,7 @@ def test_accepted_receipt_list_makes_an_entry_for_each_level(ask, xa, xb) -> Non
     """A receipt list has no thread; each of its levels stands in the ledger with its own."""
     letter = xa.manifest(xb.id)
     decision = ask(xb.receipts(xa.id, letter.id))
-    message, level = entries(decision)
+    message, level = decision.entries
     assert message.thread is None
     assert (level.message, level.thread, level.pair) == (letter.id, letter.thread, (xb.id, xa.id))
 
@@ -59,7 +59,7 @@ def test_unreadable_record_is_refused_without_a_pair(ask, xa, xb) -> None:
     decision = ask(xa.publish(xa.manifest(xb.id), headers=((JWS_HEADER, b"{}"),)))
     assert (decision.code, decision.counted, decision.expected) == ("jws-malformed", False, None)
     assert decision.inboxes == {xa.id}
-    (entry,) = entries(decision)
+    (entry,) = decision.entries
     assert (entry.sender, entry.thread, entry.code) == (None, None, "jws-malformed")
     assert receipt(decision).message is None
     with pytest.raises(ValueError, match="no recipient"):
@@ -89,7 +89,7 @@ def test_repeat_gets_the_first_receipt_again(ask, xa, xb) -> None:
     again = ask(outgoing, after(first), offset=7, time_ms=first.record.time_ms + 100 * 24 * 3600 * 1000)
     assert receipt(first) == receipt(again)
     assert (again.accepted, again.link, again.inboxes) == (False, None, {xa.id})
-    (entry,) = entries(again)
+    (entry,) = again.entries
     assert (entry.repeat, entry.outbox.offset, entry.accepted) == (True, 7, True)
 
 
@@ -100,7 +100,7 @@ def test_repeat_of_a_counted_refusal_is_that_refusal(ask, xa, xb) -> None:
     assert (late.code, late.counted, late.expected) == ("expired", True, (2, late.jws))
     again = ask(outgoing, after(late), offset=3)
     assert receipt(late) == receipt(again)
-    assert entries(again)[0].code == "expired"
+    assert again.entries[0].code == "expired"
 
 
 @pytest.mark.parametrize(
