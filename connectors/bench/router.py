@@ -147,10 +147,11 @@ class Measurement:
                 rounds.append(await self._round(share, rate=load.rate))
                 self._progress.tell(_sentence(number + 1, rounds[-1]))
             memory = peaks_mib(self._parts())
+            by_worker = await stage.accepted()
             await self._inboxes.close()
         finally:
             await self._copy.close()
-        return self._figures(rounds, memory)
+        return self._figures(rounds, memory, by_worker)
 
     async def _round(self, count: int, *, rate: float | None) -> Round:
         """One turn."""
@@ -219,7 +220,7 @@ class Measurement:
         """Wait until the workers have counted these messages too."""
         goal, before, loop = self._routed + count, -1, asyncio.get_running_loop()
         moved = loop.time()
-        while (now := await self._stage.accepted()) < goal:
+        while (now := sum(await self._stage.accepted())) < goal:
             if now != before:
                 before, moved = now, loop.time()
             if loop.time() > moved + STALLED_SECONDS:
@@ -266,7 +267,9 @@ class Measurement:
         found = self._stage.parts()
         return {name: found[name] for name in (ROUTER, BROKER)}
 
-    def _figures(self, rounds: Sequence[Round], memory: Mapping[str, int]) -> Mapping[str, Any]:
+    def _figures(
+        self, rounds: Sequence[Round], memory: Mapping[str, int], by_worker: Sequence[int]
+    ) -> Mapping[str, Any]:
         shape, load = self._stage.shape, self._load
         messages = sum(each.messages for each in rounds)
         ours = per_message_us(total([each.ours for each in rounds]), messages)
@@ -285,6 +288,7 @@ class Measurement:
             "authorities": shape.authorities,
             "shards": shape.shards,
             "workers": shape.workers,
+            "worker_shares": [round(each / sum(by_worker), 2) for each in by_worker],
             "size_bytes": load.size,
             "rate": load.rate,
             "cpu_ratio_rounds": [each.ratio for each in rounds],

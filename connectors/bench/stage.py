@@ -96,9 +96,9 @@ class Stage:
         """What a router says of itself now, without the metrics that have labels. Raises ``Unreachable``."""
         return await self.cluster.metrics(ROUTER, worker=worker)
 
-    async def accepted(self) -> int:
-        """How many messages the workers have routed since they started."""
-        return int(sum([(await self.metrics(worker))["comity_events_accepted_total"] for worker in self.workers]))
+    async def accepted(self) -> list[int]:
+        """How many messages each worker has routed since it started."""
+        return [int((await self.metrics(worker))["comity_events_accepted_total"]) for worker in self.workers]
 
     def parts(self) -> dict[str, Sequence[int]]:
         """The process ids of the broker and of each kind of process; several workers are one part."""

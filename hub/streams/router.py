@@ -33,6 +33,9 @@ RESTARTS_MAX: Final = 20  # of shards in a minute; then something is wrong that 
 RESTARTS_SECONDS: Final = 60.0
 LOST_SECONDS: Final = 120.0  # without any shard after a revocation: the membership is lost, and never comes back
 STALL_SLACK_SECONDS: Final = 10.0
+CERTIFICATES_SECONDS: Final = (
+    60.0  # between two looks at when certificates end: of a thousand authorities that takes time
+)
 
 
 async def run_router(
@@ -78,6 +81,7 @@ class Router:
         self._restarts: deque[float] = deque()
         self._changed = asyncio.Event()
         self._empty_since: float | None = None
+        self._certificates_due = 0.0
         settings = process.settings
         # Taking over and one step each have a time-out of their own; this one sees what those did not.
         self._stall_seconds = (settings.start_ms + settings.step_ms) / 1000 + STALL_SLACK_SECONDS
@@ -198,6 +202,12 @@ class Router:
     def _tell(self) -> None:
         self._around.router_metrics.owns(len(self._running))
         self._process.not_ready = self._reason()
+        now = asyncio.get_running_loop().time()
+        if now >= self._certificates_due:
+            self._certificates_due = now + CERTIFICATES_SECONDS
+            self._tell_certificates()
+
+    def _tell_certificates(self) -> None:
         with contextlib.suppress(Held):
             trust = self._around.directory.view.newest
             now_ms = self._around.clock.now_ms()

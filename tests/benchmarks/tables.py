@@ -89,6 +89,7 @@ def shards(measured: Measured) -> str:
             (
                 many,
                 workers,
+                " / ".join(f"{share:.0%}" for share in (figures or {}).get("worker_shares", ())) or NONE,
                 said(figures, "messages_per_second"),
                 said(figures, "cpu_us_per_message", "router"),
                 said(figures, "cpu_us_per_message", "broker"),
@@ -96,7 +97,9 @@ def shards(measured: Measured) -> str:
                 said(figures, "batch_mean"),
             )
         )
-    return markdown(("shards", "workers", "messages/s", "router us", "broker us", "ratio", "batch"), rows)
+    return markdown(
+        ("shards", "workers", "share of each", "messages/s", "router us", "broker us", "ratio", "batch"), rows
+    )
 
 
 def growth(measured: Measured) -> str:
