@@ -14,6 +14,7 @@ import pytest
 
 from tests.faults.doses import PULL_REQUEST
 from tests.faults.report import ROOT
+from tests.faults.runner import faults
 
 SEED = 4
 Done = Callable[[str], Awaitable[dict[str, Any]]]
@@ -21,7 +22,7 @@ Done = Callable[[str], Awaitable[dict[str, Any]]]
 
 @pytest.fixture
 def done(tmp_path: Path, kafka_cache: Path) -> Done:
-    """Does a fault in the dose of a pull request; its result."""
+    """Does a fault in the dose of a pull request; its result, in which the independent checker found nothing wrong."""
 
     async def do(name: str) -> dict[str, Any]:
         command = [sys.executable, "-m", "tests.faults", "run", name, "--dose", PULL_REQUEST, "--seed", str(SEED)]
@@ -39,6 +40,9 @@ def done(tmp_path: Path, kafka_cache: Path) -> Done:
             last = said.read().decode(errors="replace").splitlines()[-3:]
         assert process.returncode == 0, (output.decode(), last)
         result: dict[str, Any] = json.loads(output)
+        assert (result["lost"], result["duplicated"], result["reordered"], result["torn"]) == (0, 0, 0, 0)
+        planned = faults()[name].DOSES[PULL_REQUEST].messages
+        assert result["messages"] >= planned * 0.95, "a resend is no message of its own"
         return result
 
     return do
