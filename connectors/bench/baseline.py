@@ -32,6 +32,7 @@ from hub.ports import Signer
 
 SAMPLE_MESSAGES: Final = 200  # of a round: enough for a mean, and short beside the rest
 SAMPLE_HEADS: Final = 10
+OBEY_SECONDS_MAX: Final = 600.0  # the longest turn, at a steady rate, takes minutes
 CLAIM_BYTES: Final = 400  # of a receipt or routed claim as text
 CLAIMS_PER_MESSAGE: Final = 2  # accepted to the sender, routed to the recipient
 
@@ -183,9 +184,13 @@ class CopyLoop:
             into.flush()
             return out.readline()
 
-        line = await asyncio.to_thread(asked)
+        try:
+            async with asyncio.timeout(OBEY_SECONDS_MAX):
+                line = await asyncio.to_thread(asked)
+        except TimeoutError:
+            line = ""
         if not line:
-            raise Unreachable("copy-ended", "The copy loop of the baseline ended; see copying.log.")
+            raise Unreachable("copy-ended", "The copy loop of the baseline ended or stands still; see copying.log.")
         said: Mapping[str, int] = json.loads(line)
         return said
 

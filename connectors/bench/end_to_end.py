@@ -147,7 +147,7 @@ class Measurement:
         before = await self._sampled()
         seconds, waited, unfinished, ours = await self._exchanged(count, rate)
         letters = await self._letters()
-        await self._inboxes.read(outcome)
+        await self._inboxes.read(outcome, letters)
         written = await self._inboxes.written(outcome)
         with frozen([*self._parts()[ROUTER], *self._states.pids]):
             copy = await self._copied(letters, written)

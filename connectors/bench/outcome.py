@@ -22,6 +22,7 @@ from hub.ports import Reader
 
 FETCH_MS: Final = 100
 FETCH_RECORDS_MAX: Final = 500
+LOST_SECONDS: Final = 10.0  # a message that nobody has seen by then counts as lost
 
 
 @dataclass(slots=True)
@@ -65,10 +66,20 @@ class Inboxes:
         places += [Place(SHARDS, number) for number in range(trust.shards)]
         self._side = await bus.reader(dict.fromkeys(places, 0))
 
-    async def read(self, outcome: Outcome) -> None:
-        """Everything that is there. Raises ``VerificationFailed`` for a bundle that does not verify."""
-        async for record in read_to_end(self._reader, records_max=FETCH_RECORDS_MAX):
-            self._take(record, outcome, asyncio.get_running_loop().time())
+    async def read(self, outcome: Outcome, letters: Sequence[Letter]) -> None:
+        """What came of ``letters``, and everything else that is there; what is lost is waited for only so long.
+
+        A transaction can be read a little later than its writer knows that it is committed.
+        Raises ``VerificationFailed`` for a bundle that does not verify.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + LOST_SECONDS
+        while True:
+            async for record in read_to_end(self._reader, records_max=FETCH_RECORDS_MAX):
+                self._take(record, outcome, loop.time())
+            if not outcome.lost(letters) or loop.time() > deadline:
+                return
+            await asyncio.sleep(FETCH_MS / 1000)
 
     async def follow(self, outcome: Outcome, *, until: asyncio.Event) -> None:
         """Read what comes, as it comes."""

@@ -195,7 +195,7 @@ class Measurement:
                 meter, begun_ms = Meter(parts), self._stage.clock.now_ms()
             await self._until_routed(len(letters))
             used = meter.lap()
-        await self._inboxes.read(outcome)
+        await self._inboxes.read(outcome, letters)
         return outcome, outcome.waited_ms(letters), (outcome.last_ms - begun_ms) / 1000, used
 
     async def _steady(
@@ -211,7 +211,7 @@ class Measurement:
             used, seconds = meter.lap(), loop.time() - begun
             ended.set()
             await following
-        await self._inboxes.read(outcome)
+        await self._inboxes.read(outcome, letters)
         times = zip(letters, due, strict=True)
         waited = [(outcome.seen_s[each.jws] - when) * 1000 for each, when in times if each.jws in outcome.seen_s]
         return outcome, waited, seconds, used
