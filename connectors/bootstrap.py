@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import signal
 import sys
@@ -35,6 +34,7 @@ from hub.adapters.clock import SystemChance, SystemClock
 from hub.adapters.directory import DirectoryFollower
 from hub.adapters.files.home import Home, StateFolder
 from hub.adapters.files.owned import read, replace
+from hub.adapters.garbage import collect_seldom
 from hub.adapters.http import HealthServer
 from hub.adapters.kafka.broker import local_server
 from hub.adapters.kafka.bus import KafkaBus
@@ -46,7 +46,6 @@ from hub.ports import Bus, Chance, Clock
 
 RECEIPTS_WAIT_MS: Final = 250  # for others to the same peer: a list of 32 costs as much as a list of one
 HOUR_MS: Final = 3_600_000
-COLLECT_AFTER: Final = 50_000  # new objects; the default of 700 takes 4 % of a busy gateway and finds nothing
 PORT_FILE: Final = "connector.port"
 
 
@@ -218,12 +217,6 @@ def run_connector(state: State) -> None:
 
     collect_seldom()
     uvloop.run(whole())
-
-
-def collect_seldom() -> None:
-    """Look for cycles seldom, and not among what was made at the start: a message makes none."""
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER)
 
 
 def _log_end(log: Any, error: Exception) -> None:  # noqa: ANN401 (structlog's own type of a lazy logger)

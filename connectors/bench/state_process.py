@@ -24,7 +24,7 @@ from typing import Any, Final
 
 import uvloop
 
-from connectors.bootstrap import ConnectorProcess, State, collect_seldom, route_library_logs
+from connectors.bootstrap import ConnectorProcess, State, route_library_logs
 from connectors.ports import (
     Confirmation,
     Correspondent,
@@ -39,6 +39,7 @@ from connectors.ports import (
 from connectors.settings import ConnectorSettings
 from hub.adapters.clock import SystemChance, SystemClock
 from hub.adapters.files.home import Home
+from hub.adapters.garbage import collect_seldom
 from hub.adapters.kafka.bus import KafkaBus
 from hub.core.ids import AuthorityId, sha256, uuid7
 from hub.core.manifest import MessageType, Priority

@@ -15,6 +15,7 @@ import structlog
 import uvloop
 
 from hub.adapters.files.owned import make_folder, replace
+from hub.adapters.garbage import collect_seldom
 from hub.adapters.http import HealthServer
 from hub.core.effects import Alert
 from hub.errors import ComityError, OutcomeUnknown
@@ -108,6 +109,7 @@ def run_process(name: str, settings: HubSettings, main: Main) -> None:
             loop.add_signal_handler(number, process.stop)
         await process.run(main)
 
+    collect_seldom()
     uvloop.run(whole())
 
 

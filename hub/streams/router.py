@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -45,19 +47,22 @@ async def run_router(
 
     Raises what the laws above say, ``UsageError(shards-differ | role-key-unknown)``, ``NotPermitted``, ``Unreachable``.
     """
-    around = Surroundings(
-        bus=bus,
-        directory=directory,
-        clock=clock,
-        sign=head_signer(signers, clock),
-        paths=PathCache(),
-        alert=process.alert,
-        metrics=process.metrics,
-        router_metrics=RouterMetrics(process.metrics.registry),
-        batch_messages_max=process.settings.batch_messages_max,
-        batch_bytes_max=process.settings.batch_bytes_max,
-    )
-    await Router(process, around, frozenset(signer.key for signer in signers)).run()
+    # A core is for the event loop. More threads than cores fight for the interpreter: six on two cores cost a quarter.
+    with ThreadPoolExecutor(max(1, (os.cpu_count() or 1) - 1), thread_name_prefix="compute") as compute:
+        around = Surroundings(
+            bus=bus,
+            directory=directory,
+            clock=clock,
+            sign=head_signer(signers, clock),
+            paths=PathCache(),
+            alert=process.alert,
+            compute=compute,
+            metrics=process.metrics,
+            router_metrics=RouterMetrics(process.metrics.registry),
+            batch_messages_max=process.settings.batch_messages_max,
+            batch_bytes_max=process.settings.batch_bytes_max,
+        )
+        await Router(process, around, frozenset(signer.key for signer in signers)).run()
 
 
 @dataclass(slots=True)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Final, Protocol
+from functools import partial
+from typing import Final, Protocol, TypeVar
 
 from hub.adapters.reading import read_to_end
 from hub.core.access import shard_id
@@ -35,8 +37,9 @@ FETCH_WAIT_MS: Final = 200  # how long an idle shard sleeps in one call
 FETCH_RECORDS_MAX: Final = 100  # of one outbox at a time, so that a long one does not fill the batch
 HELD_SECONDS: Final = 0.5  # without a fresh trust list: until the next look
 TOPICS_SECONDS: Final = 2.0  # while topics are missing: until the next look
-CHUNK_RECORDS_MIN: Final = 10  # below it a thread costs more than it wins (performance reference, section 4)
-CHUNKS_MAX: Final = 4
+CHUNK_RECORDS: Final = 25  # some 10 ms in a thread of ``compute``, so that shards take turns
+
+T = TypeVar("T")
 
 
 class Directory(Protocol):
@@ -58,6 +61,7 @@ class Surroundings:
     sign: Sign
     paths: PathCache
     alert: Callable[[Alert], None]
+    compute: Executor
     metrics: Metrics
     router_metrics: RouterMetrics
     batch_messages_max: int
@@ -208,13 +212,11 @@ class Shard:
             self._holds.told.add((owner, broken.offset))
 
     async def _check(self, records: Sequence[Record], trust: TrustList) -> Checked:
-        """Judge in threads: the signatures' checks let other threads run."""
-        chunks = max(1, min(CHUNKS_MAX, len(records) // CHUNK_RECORDS_MIN))
-        size = max(1, -(-len(records) // chunks))
+        """Judge beside the event loop: the signatures' checks let other threads run."""
         parts = await asyncio.gather(
             *(
-                asyncio.to_thread(check, records[start : start + size], trust, paths=self._around.paths)
-                for start in range(0, len(records), size)
+                self._compute(partial(check, records[start : start + CHUNK_RECORDS], trust, paths=self._around.paths))
+                for start in range(0, len(records), CHUNK_RECORDS)
             )
         )
         judged: list[Judged] = []
@@ -280,8 +282,8 @@ class Shard:
         return routing.full
 
     async def _commit(self, batch: Sequence[Judged], trust: TrustList, bad: frozenset[AuthorityId]) -> Routing:
-        routing = await asyncio.to_thread(
-            route, batch, self._state, shard=self.number, trust=trust, sign=self._around.sign, bad_inboxes=bad
+        routing = await self._compute(
+            partial(route, batch, self._state, shard=self.number, trust=trust, sign=self._around.sign, bad_inboxes=bad)
         )
         if routing.decisions:
             begun = self._now()
@@ -326,6 +328,9 @@ class Shard:
         self._holds.wait(owner, cause, now=self._now())
         self._paused.add(owner)
         self._reading().pause(_place(owner))
+
+    async def _compute(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._around.compute, work)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
