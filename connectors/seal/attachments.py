@@ -15,12 +15,12 @@ from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encr
 from cryptography.exceptions import InvalidTag
 
 from connectors.seal.content import AttachmentContent
-from connectors.seal.encoding import b64
 from connectors.seal.padding import padme
 from hub.core.ids import AuthorityId, Digest, MessageId
 from hub.core.limits import ATTACHMENT_BYTES_MAX
 from hub.core.manifest import AttachmentReference
 from hub.core.refusals import refuse
+from hub.envelope.encoding import b64
 from hub.errors import UsageError
 from hub.ports import Chance
 

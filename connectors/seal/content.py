@@ -10,9 +10,9 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import Final
 
-from connectors.seal.encoding import b64, unb64
 from hub.core.limits import ATTACHMENT_BYTES_MAX, ATTACHMENTS_MAX, BODY_BYTES_MAX, FILE_NAME_BYTES_MAX
 from hub.core.refusals import refuse
+from hub.envelope.encoding import b64, unb64
 from hub.envelope.strict_json import JsonObject, JsonValue, closed, dump, integer, items, parse, text
 from hub.errors import Refused, UsageError
 

@@ -12,13 +12,13 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from connectors.seal.encoding import b64, unb64
 from connectors.seal.key_wrap import CONTENT_ENCRYPTION, CONTENT_KEY_BYTES, SHAPES, WrappedKey, unwrap, wrap
 from connectors.seal.keys import ECDH_X25519, DecryptionKey
 from hub.core.authority import PublicKey
 from hub.core.ids import key_id
 from hub.core.limits import RECIPIENT_KEYS_MAX, VALUE_BYTES_MAX
 from hub.core.refusals import refuse
+from hub.envelope.encoding import b64, unb64
 from hub.envelope.strict_json import JsonObject, JsonValue, closed, dump, items, parse, text
 from hub.errors import Refused
 from hub.ports import Chance

@@ -29,9 +29,9 @@ from cryptography.hazmat.primitives.hpke import (
     MLKEM1024P384PublicKey,
 )
 
-from connectors.seal.encoding import b64, unb64
 from hub.core.authority import KeyUse, PublicKey
 from hub.core.ids import KeyId
+from hub.envelope.encoding import b64, unb64
 from hub.envelope.strict_json import closed, dump, parse, text
 from hub.envelope.suites import thumbprint
 from hub.errors import Refused, UsageError

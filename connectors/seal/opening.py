@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from connectors.seal.attachments import object_length
 from connectors.seal.binding import check_additional_data
 from connectors.seal.content import AttachmentContent, Content, decode_content
-from connectors.seal.encoding import b64
 from connectors.seal.jwe import Jwe, decrypt, parse_value
 from connectors.seal.key_wrap import WrappedKey
 from connectors.seal.keys import DecryptionKey
@@ -23,6 +22,7 @@ from connectors.seal.padding import unpad
 from hub.core.ids import AuthorityId, Digest, MessageId, sha256
 from hub.core.manifest import Manifest
 from hub.core.refusals import refuse
+from hub.envelope.encoding import b64
 from hub.envelope.suites import SUITES
 
 

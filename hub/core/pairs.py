@@ -79,10 +79,8 @@ Placement = Next | Repeat | Misplaced
 def place(chain: Chain, *, message: MessageId, sequence: int, previous: Digest | None, jws: Digest) -> Placement:
     """Where a message stands in the chain: next, a repeat, or misplaced with a reason code."""
     for link in chain.window:
-        if link.jws == jws:
-            return Repeat(link)
-    if any(link.message == message for link in chain.window):
-        return Misplaced("id-conflict")
+        if link.message == message:  # at most one: another text under its id has no place in the chain
+            return Repeat(link) if link.jws == jws else Misplaced("id-conflict")
     if sequence <= chain.sequence:
         return Misplaced("already-used")
     if sequence > chain.sequence + 1:

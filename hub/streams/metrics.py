@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
@@ -41,9 +41,11 @@ class Metrics:
         """Count an alert."""
         self._alerts.labels(code).inc()
 
-    def acknowledged(self, level: Level, span_ms: int) -> None:
-        """A message reached a level, ``span_ms`` after the log took it."""
-        self._ack_latency.labels(level.value).observe(max(span_ms, 0) / 1000)
+    def acknowledged(self, level: Level, spans_ms: Iterable[int]) -> None:
+        """Messages reached a level, each a span after the log took it."""
+        latency = self._ack_latency.labels(level.value)
+        for span_ms in spans_ms:
+            latency.observe(max(span_ms, 0) / 1000)
 
     def overdue(self, counts: Mapping[tuple[AuthorityId, str], int]) -> None:
         """How many clocks are overdue now, by (who owes the reply, kind of clock)."""

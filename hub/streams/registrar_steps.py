@@ -62,4 +62,4 @@ class RegistrarSteps:
             for alert in changes.alerts:
                 self._alert(alert)
             for level, span_ms in changes.reached:
-                self._metrics.acknowledged(level, span_ms)
+                self._metrics.acknowledged(level, [span_ms])

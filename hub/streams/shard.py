@@ -317,8 +317,8 @@ class Shard:
             repeated=sum(each.repeat is not None for each in routing.decisions),
             seconds=seconds,
         )
-        for each in accepted:
-            self._around.metrics.acknowledged(Level.ACCEPTED, now_ms - each.record.time_ms)
+        spans_ms = [now_ms - each.record.time_ms for each in accepted]
+        self._around.metrics.acknowledged(Level.ACCEPTED, spans_ms)
         for alert in routing.alerts:
             self._around.alert(alert)
 

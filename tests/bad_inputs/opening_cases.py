@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from connectors.seal.encoding import b64, unb64
 from connectors.seal.padding import pad
 from hub.core.authority import PublicKey
 from hub.core.manifest import MessageType
 from hub.core.records import Outgoing
+from hub.envelope.encoding import b64, unb64
 from hub.testing import CountedChance
 from tests.bad_inputs.cases import ACCEPTED, Expected, Line, Outcome
 from tests.bad_inputs.forger import Forger, same

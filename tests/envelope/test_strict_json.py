@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import json
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.core.limits import JSON_DEPTH_MAX, JSON_INTEGER_MAX
 from hub.envelope import strict_json
-from hub.envelope.encoding import b64, unb64
 from hub.errors import Refused
 
 JSON_VALUES = st.recursive(
@@ -19,50 +17,6 @@ JSON_VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
-
-
-@given(st.binary(max_size=70))
-@settings(max_examples=60)
-def test_base64_round_trip(data: bytes) -> None:
-    """Bytes come back, and the text is the standard library's without padding."""
-    assert data == unb64(b64(data))
-    assert b64(data) == base64.urlsafe_b64encode(data).decode().rstrip("=")
-
-
-@given(st.text(max_size=12) | st.text("AQgw_-=+/ \n", max_size=9))
-@example("A\ud800")
-@settings(max_examples=100)
-def test_base64_has_one_spelling(text: str) -> None:
-    """Any text is the one spelling of some bytes, or refused with its code."""
-    try:
-        assert text == b64(unb64(text))
-    except Refused as refusal:
-        assert refusal.code == "base64-malformed"  # noqa: PT017  the other branch is as good
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "A",  # no bytes have this length
-        "AAAAA",
-        "QQ==",  # padding
-        "QQ=",
-        "QR",  # unused bits that are not zero
-        "QUJ",
-        "QQ\n",
-        " QQ",
-        "Q Q",
-        "+/+/",  # the other alphabet
-        "QQ.QQ",
-        "QQ==QQ",
-        "Qé",
-        "\x00QQ",
-    ],
-)
-def test_base64_refused(text: str) -> None:
-    """Padding, white space, foreign characters, odd lengths and stray bits are refused."""
-    with pytest.raises(Refused, match="base64-malformed"):
-        unb64(text)
 
 
 @given(JSON_VALUES)

@@ -8,9 +8,9 @@ import pytest
 from joserfc import jwe as oracle
 from joserfc.jwk import OKPKey
 
-from connectors.seal.encoding import b64, unb64
 from connectors.seal.jwe import decrypt, encrypt, parse_value
 from connectors.seal.keys import public
+from hub.envelope.encoding import b64, unb64
 from hub.errors import Refused
 
 PLAINTEXT, AAD = b"a plaintext", b'{"v":"comity/1"}'

@@ -10,7 +10,6 @@ import pytest
 from connectors.seal.attachments import SealedAttachment
 from connectors.seal.binding import additional_data
 from connectors.seal.content import Content, encode_content
-from connectors.seal.encoding import b64
 from connectors.seal.jwe import encrypt, parse_value
 from connectors.seal.key_wrap import unwrap, wrap
 from connectors.seal.keys import generate_decryption_key, public
@@ -19,6 +18,7 @@ from connectors.seal.padding import pad
 from hub.core.authority import KeyUse
 from hub.core.ids import sha256
 from hub.core.manifest import MessageType
+from hub.envelope.encoding import b64
 from hub.errors import Refused
 
 CONTENT = encode_content(Content(bytes(32), b'{"title":"Request"}'))

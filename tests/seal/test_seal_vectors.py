@@ -14,11 +14,11 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from connectors.seal.encoding import b64, unb64
 from connectors.seal.jwe import PROTECTED, Jwe, decrypt, decrypt_content, parse_value
 from connectors.seal.key_wrap import derive_key
 from connectors.seal.keys import generate_decryption_key, load_public
 from hub.core.authority import KeyUse
+from hub.envelope.encoding import b64, unb64
 from hub.errors import Refused
 
 X_WING_KEM, ML_KEM_1024_P384_KEM = 0x647A, 0x0051

@@ -60,7 +60,7 @@ async def test_health_tells_life_and_readiness(settings: HubSettings) -> None:
     process.not_ready = None
     assert await get(port, "/readyz") == (200, "ok\n")
     process.alert(Alert("inbox-bad", "inbox.xb-pgo", "It waits."))
-    process.metrics.acknowledged(Level.ACCEPTED, 40)
+    process.metrics.acknowledged(Level.ACCEPTED, [40])
     process.metrics.overdue({("xb-pgo", "reply"): 3})
     status, text = await get(port, "/metrics")
     assert status == 200
