@@ -1,4 +1,4 @@
-"""Base64url and JSON without liberties: one reading of any bytes, or a refusal."""
+"""JSON without liberties: one reading of any bytes, or a refusal."""
 
 from __future__ import annotations
 
