@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Final
 
 import typer
@@ -18,7 +19,7 @@ from connectors.bench.outcome import Inboxes, Outcome
 from connectors.bench.stage import BROKER, ROUTER, Shape, Stage, opened
 from connectors.bench.states import States, orders
 from connectors.bench.traffic import Letter, publish
-from connectors.bench.usage import Meter, Parts, frozen, peaks_mib
+from connectors.bench.usage import Meter, Parts, frozen, on_all_cores, peaks_mib
 from connectors.gateway.keyring import read_keyring
 from hub.adapters.reading import read_to_end
 from hub.cli.app import Groups
@@ -160,7 +161,7 @@ class Measurement:
             lost=max(unfinished, outcome.lost(letters)),
             ours=ours,
             copy=copy,
-            crypto_us=life_us([before, after], shares),
+            crypto_us=life_us([*before, *after], shares),
             records=len(letters),
             transactions=written.transactions,
         )
@@ -231,11 +232,12 @@ class Measurement:
         await self._copy.obey(order)
         return meter.lap()
 
-    async def _sampled(self) -> dict[str, float]:
+    async def _sampled(self) -> list[dict[str, float]]:
         """The bare primitives, while nothing else runs."""
         keys = read_keyring(self._stage.cluster.home.state(self._states.names[0]).keys)
         with frozen([*self._parts()[ROUTER], *self._states.pids, self._copy.pid]):
-            return await asyncio.to_thread(sample_us, keys, document_bytes=self._load.size, chance=self._stage.chance)
+            sample = partial(sample_us, keys, document_bytes=self._load.size, chance=self._stage.chance)
+            return await asyncio.to_thread(on_all_cores, sample)
 
     # --- what came of it --------------------------------------------------------------------------
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Final
 
 import typer
 
-from connectors.bench.baseline import CopyLoop, Written, copied, copy_order, crypto_us
+from connectors.bench.baseline import CopyLoop, Primitives, Written, copied, copy_order, crypto_us, primitives
 from connectors.bench.figures import Progress, per_message_us, percentiles, ratio, show, total
 from connectors.bench.options import (
     CACHE,
@@ -27,7 +28,7 @@ from connectors.bench.options import (
 from connectors.bench.outcome import Inboxes, Outcome
 from connectors.bench.stage import BROKER, ROUTER, Shape, Stage, opened
 from connectors.bench.traffic import Letter, Traffic, publish, publish_steadily
-from connectors.bench.usage import Meter, Parts, frozen, peaks_mib
+from connectors.bench.usage import Meter, Parts, frozen, on_all_cores, peaks_mib
 from hub.adapters.files.keys import read_signers
 from hub.cli.app import Groups
 from hub.core.authority import HubRole
@@ -156,22 +157,14 @@ class Measurement:
     async def _round(self, count: int, *, rate: float | None) -> Round:
         """One turn."""
         letters = await asyncio.to_thread(self._traffic.sign, count)
+        before = await self._sampled(letters)
         if rate is None:
             outcome, latencies, seconds, ours = await self._backlog(letters)
         else:
             outcome, latencies, seconds, ours = await self._steady(letters, rate)
         written = await self._inboxes.written(outcome)
         copy, transactions = await self._copied(letters, written, rate)
-        now_ms = self._stage.clock.now_ms()
-        with frozen([*self._parts()[ROUTER], self._copy.pid]):
-            crypto = await asyncio.to_thread(
-                crypto_us,
-                letters,
-                self._stage.trust,
-                head_signers=self._signers,
-                batch_mean=written.batch_mean,
-                time_ms=now_ms,
-            )
+        after = await self._sampled(letters)
         return Round(
             messages=count,
             seconds=seconds,
@@ -179,10 +172,18 @@ class Measurement:
             lost=outcome.lost(letters),
             ours=ours,
             copy=copy,
-            crypto_us=crypto,
+            crypto_us=crypto_us([*before, *after], batch_mean=written.batch_mean),
             transactions=written.transactions,
             copy_transactions=transactions,
         )
+
+    async def _sampled(self, letters: Sequence[Letter]) -> list[Primitives]:
+        """The bare primitives, while nothing else runs."""
+        sample = partial(
+            primitives, letters, self._stage.trust, head_signers=self._signers, time_ms=self._stage.clock.now_ms()
+        )
+        with frozen([*self._parts()[ROUTER], self._copy.pid]):
+            return await asyncio.to_thread(on_all_cores, sample)
 
     # --- ours -------------------------------------------------------------------------------------
 

@@ -8,15 +8,16 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from connectors.bench.baseline import Written, copied, copy_order, crypto_us
+from connectors.bench.baseline import Primitives, Written, copied, copy_order, crypto_us, primitives
 from connectors.bench.figures import per_message_us, percentiles, ratio, show, total
 from connectors.bench.outcome import Outcome
 from connectors.bench.traffic import Letter
-from connectors.bench.usage import Meter, cpu_seconds, frozen, peaks_mib
+from connectors.bench.usage import Meter, cpu_seconds, frozen, on_all_cores, peaks_mib
 from hub.core.ids import AuthorityId, slot
 from hub.envelope.signers import generate_signer
 from hub.errors import Unreachable
@@ -90,7 +91,14 @@ def test_cryptography_alone_costs_something() -> None:
     trust = fake_trust_list(fakes, now_ms=NOW_MS)
     letter = Letter(*NAMES, fakes[0].letter(NAMES[1], trust=trust, now_ms=NOW_MS))
     signers = [generate_signer(name) for name in ("Ed25519", "ML-DSA-65")]
-    assert crypto_us([letter] * 20, trust, head_signers=signers, batch_mean=20, time_ms=NOW_MS) > 0
+    found = on_all_cores(partial(primitives, [letter] * 20, trust, head_signers=signers, time_ms=NOW_MS))
+    assert len(found) == os.cpu_count()
+    assert all(each.message_us > 0 and each.head_us > 0 for each in found)
+
+
+def test_a_message_has_its_share_of_a_head() -> None:
+    """The means of the samples, the head's divided among its batch."""
+    assert crypto_us([Primitives(300, 1500), Primitives(400, 2500)], batch_mean=20) == 350 + 2000 / 20
 
 
 def test_a_message_is_lost_unless_it_came_out_exactly_once(letters: list[Letter]) -> None:
