@@ -82,20 +82,19 @@ def judge(record: Record, trust: TrustList, *, paths: PathCache) -> Judged:
     """
     found = [value for name, value in _headers(record) if name == JWS_HEADER]
     header = found[0] if len(found) == 1 else None
-    judged = Judged(record, None if header is None else sha256(header), header, None, None)
+    manifest, code = None, None
     try:
         _check_sizes(record, found)  # (a)
         jws = signed.parse(found[0], typ=signed.TYP_MANIFEST, bytes_max=MANIFEST_JWS_BYTES_MAX)  # (b)
         manifest = decode(jws.payload)
-        judged = replace(judged, manifest=manifest)
         _check_key_and_hints(record, manifest)
         if record.topic != outbox(manifest.sender):  # (c)
             raise refuse("sender-mismatch")
         _check_signed(manifest, jws, trust, time_ms=record.time_ms, paths=paths)  # (d)
         _check_value(record.value or b"", manifest)  # (e)
     except Refused as refusal:
-        return replace(judged, code=refusal.code)
-    return judged
+        code = refusal.code
+    return Judged(record, None if header is None else sha256(header), header, manifest, code)
 
 
 def _headers(record: Record) -> list[tuple[str, bytes]]:
