@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -49,22 +50,50 @@ class Outcome:
         return [float(self.accepted_ms[jws] - self.logged_ms[jws]) for jws in found if jws in self.accepted_ms]
 
 
+class Paused:
+    """A reader that fetches only when it is asked to."""
+
+    def __init__(self, reader: Reader, places: Sequence[Place]) -> None:
+        self.close = reader.close
+        self._reader = reader
+        self._places = places
+        self._pause()
+
+    @contextmanager
+    def going_on(self) -> Iterator[Reader]:
+        """The reader, at work meanwhile."""
+        for place in self._places:
+            self._reader.resume(place)
+        yield self._reader
+        self._pause()
+
+    def _pause(self) -> None:
+        for place in self._places:
+            self._reader.pause(place)
+
+
 class Inboxes:
-    """A reader of all inboxes that goes on where it stopped."""
+    """A reader of all inboxes that goes on where it stopped.
+
+    Between two calls it is paused: what a client fetches ahead costs the broker as much as what it asks for, and that is
+    no cost of the router's.
+    """
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._heads = HeadCache()
-        self._reader: Reader
-        self._side: Reader
+        self._reader: Paused
+        self._side: Paused
 
     async def open(self) -> None:
         """Start at the first record of each inbox, of the ledger and of the shards' changelog. Raises ``Unreachable``."""
         trust, bus = self._stage.trust, self._stage.bus
-        self._reader = await bus.reader({Place(inbox(each), 0): 0 for each in trust.authorities})
-        places = [Place(LEDGER, number) for number in range(trust.ledger_partitions)]
-        places += [Place(SHARDS, number) for number in range(trust.shards)]
-        self._side = await bus.reader(dict.fromkeys(places, 0))
+        inboxes = [Place(inbox(each), 0) for each in trust.authorities]
+        beside = [Place(LEDGER, number) for number in range(trust.ledger_partitions)]
+        beside += [Place(SHARDS, number) for number in range(trust.shards)]
+        self._reader, self._side = [
+            Paused(await bus.reader(dict.fromkeys(each, 0)), each) for each in (inboxes, beside)
+        ]
 
     async def read(self, outcome: Outcome, letters: Sequence[Letter]) -> None:
         """What came of ``letters``, and everything else that is there; what is lost is waited for only so long.
@@ -74,26 +103,26 @@ class Inboxes:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + LOST_SECONDS
-        while True:
-            async for record in read_to_end(self._reader, records_max=FETCH_RECORDS_MAX):
-                self._take(record, outcome, loop.time())
-            if not outcome.lost(letters) or loop.time() > deadline:
-                return
-            await asyncio.sleep(FETCH_MS / 1000)
+        with self._reader.going_on() as reader:
+            while outcome.lost(letters) and loop.time() < deadline:
+                async for record in read_to_end(reader, records_max=FETCH_RECORDS_MAX):
+                    self._take(record, outcome, loop.time())
 
     async def follow(self, outcome: Outcome, *, until: asyncio.Event) -> None:
         """Read what comes, as it comes."""
-        while not until.is_set():
-            records = await self._reader.fetch(wait_ms=FETCH_MS, records_max=FETCH_RECORDS_MAX)
-            now = asyncio.get_running_loop().time()
-            for record in records:
-                self._take(record, outcome, now)
+        with self._reader.going_on() as reader:
+            while not until.is_set():
+                records = await reader.fetch(wait_ms=FETCH_MS, records_max=FETCH_RECORDS_MAX)
+                now = asyncio.get_running_loop().time()
+                for record in records:
+                    self._take(record, outcome, now)
 
     async def written(self, outcome: Outcome) -> Written:
         """What the router wrote since the last call."""
         sizes: dict[str, list[int]] = {LEDGER: [], SHARDS: []}
-        async for record in read_to_end(self._side, records_max=FETCH_RECORDS_MAX):
-            sizes[record.topic].append(len(record.value or b""))
+        with self._side.going_on() as reader:
+            async for record in read_to_end(reader, records_max=FETCH_RECORDS_MAX):
+                sizes[record.topic].append(len(record.value or b""))
         shards = {shard_id(number): number for number in range(self._stage.trust.shards)}
         batches: dict[int, list[int]] = {}
         for (writer, _), messages in outcome.batches.items():
