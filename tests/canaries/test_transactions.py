@@ -9,12 +9,16 @@ from types import SimpleNamespace
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.client import AIOKafkaClient
+from aiokafka.cluster import ClusterMetadata
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import KafkaError, RequestTimedOutError
 from aiokafka.producer import sender
 from aiokafka.producer.sender import EndTxnHandler
 from aiokafka.producer.transaction_manager import TransactionManager
+from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.protocol.transaction import (
     AddOffsetsToTxnRequest,
     AddPartitionsToTxnRequest,
@@ -54,6 +58,16 @@ def test_private_names_exist():
     source = inspect.getsource(AIOKafkaConsumer)
     assert all(f"self.{name} = " in source for name in ("_client", "_fetcher", "_subscription"))
     assert "self._sender = Sender(" in inspect.getsource(AIOKafkaProducer)
+    assert list(inspect.signature(AIOKafkaClient.send).parameters)[:3] == ["self", "node_id", "request"]
+    assert "self.cluster = " in inspect.getsource(AIOKafkaClient)
+    assert hasattr(ClusterMetadata, "leader_for_partition")
+    assert list(inspect.signature(OffsetRequest).parameters) == ["replica_id", "isolation_level", "topics"]
+    assert list(inspect.signature(FetchRequest).parameters)[:4] == [
+        "max_wait_time",
+        "min_bytes",
+        "max_bytes",
+        "isolation_level",
+    ]
 
 
 class Silent:
