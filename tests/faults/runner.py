@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import shutil
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,6 +20,7 @@ from tests.faults.lab import Lab, opened
 from tests.faults.report import ANOMALIES_TOLD, percentile
 from tests.faults.workers import NEVER_ENDS_WITH
 
+TELL_SECONDS: Final = 15.0
 FAULTS: Final = Path(__file__).parent / "faults"
 
 
@@ -46,18 +48,39 @@ async def run(fault: Fault, name: str, dose: Dose, *, seed: int, folder: Path, c
     chance = Random(f"{fault.NAME} {seed}")
     figures: Mapping[str, object] = {}
     drained = False
+    _say(
+        f"{fault.NAME}, {name}: setting up {dose.authorities} authorities; then {dose.messages} messages at {dose.rate} a second"
+    )
     async with opened(dose, seed=seed, folder=folder, cache=cache) as lab:
+        telling = asyncio.create_task(_tell(lab))
         try:
             figures = await fault.run(lab, dose, chance)
             drained = await lab.drained()
         except ComityError as error:
             lab.anomaly(f"the run was cut short: {error}")
         finally:
+            telling.cancel()
             facts = {"fault": fault.NAME, "seed": seed, "dose": name}
             await lab.closed_history(facts, drained=drained)
         _listen(lab)
+    _say("judging the history")
     report = await asyncio.to_thread(lambda: check(History.read(folder)))
     return _result(fault, name, seed, lab, report, figures)
+
+
+async def _tell(lab: Lab) -> None:
+    """A line for people, now and then."""
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    while True:
+        await asyncio.sleep(TELL_SECONDS)
+        decided, kills = lab.progress.routed, lab.workers.kills.total()
+        _say(f"{loop.time() - begun:6.0f} s  {decided} messages decided, {kills} kills")
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(sentence + "\n")
+    sys.stderr.flush()
 
 
 def _listen(lab: Lab) -> None:
