@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -35,7 +36,11 @@ def done(tmp_path: Path, kafka_cache: Path) -> Done:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=said,
             )
-            output, _ = await process.communicate()
+            try:
+                output, _ = await process.communicate()
+            finally:
+                if process.returncode is None:  # the test took too long: let it stop its broker
+                    process.send_signal(signal.SIGINT)
             said.seek(0)
             last = said.read().decode(errors="replace").splitlines()[-3:]
         assert process.returncode == 0, (output.decode(), last)

@@ -63,6 +63,7 @@ ROOT: Final = Path(__file__).parents[2]
 DRAIN_SECONDS_MAX: Final = 120.0
 ROUTED_SECONDS_MAX: Final = 120.0
 LOOK_SECONDS: Final = 0.1
+MORE_SECONDS: Final = 0.25  # between messages that nobody planned: each shard gets one every second or two
 CALM_SECONDS: Final = 1.5  # without anything owed; the watch looks at its clocks twice a second
 
 
@@ -139,16 +140,25 @@ class Lab:
             await self.sleep(LOOK_SECONDS)
         return loop.time() - begun
 
-    async def routed_after(self, what: str) -> float:
-        """Wait until the ledger takes a message that it has not now, and return how long it took.
+    async def until_routed(self, what: str, holds: Callable[[], bool]) -> float:
+        """As ``until``, for what only a message brings about: some are sent, since all that was planned may be through."""
+        sending = asyncio.create_task(self._send_some())
+        try:
+            return await self.until(what, holds)
+        finally:
+            sending.cancel()
 
-        One is sent for it, since all that was planned may be through already.
-        """
+    async def routed_after(self, what: str) -> float:
+        """Wait until the ledger takes a message that it has not now, and return how long it took."""
         before = self.progress.routed
-        number = self._chance.randrange(len(self.authors))
-        recipient = neighbour_of(self.authors, number, LIVE)
-        self.traffic.submit(number, partial(self.authors[number].plain, recipient))
-        return await self.until(f"no message was routed after {what}", lambda: self.progress.routed > before)
+        return await self.until_routed(f"no message was routed after {what}", lambda: self.progress.routed > before)
+
+    async def _send_some(self) -> None:
+        while True:
+            number = self._chance.randrange(len(self.authors))
+            recipient = neighbour_of(self.authors, number, LIVE)
+            self.traffic.submit(number, partial(self.authors[number].plain, recipient))
+            await asyncio.sleep(MORE_SECONDS)
 
     def anomaly(self, sentence: str) -> None:
         """Note something that is wrong."""

@@ -32,7 +32,7 @@ async def run(lab: Lab, dose: Dose, chance: Random) -> Mapping[str, object]:
         await lab.sleep(max(0.0, due - loop.time()))
         member = _victim(lab, chance)
         if member.kind == ROUTER:
-            await lab.until(f"{member.name} does not route", partial(lab.workers.has_routed, member))
+            await lab.until_routed(f"{member.name} does not route", partial(lab.workers.has_routed, member))
         lab.workers.kill(member)
         if member.kind == ROUTER and chance.random() < EARLY_SHARE:
             await lab.sleep(chance.uniform(0, EARLY_SECONDS))

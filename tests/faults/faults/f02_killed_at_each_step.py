@@ -15,7 +15,7 @@ NAME: Final = "F2"
 TITLE: Final = "a router is killed at each of twelve steps"
 MODULE: Final = "tests.faults.worker"
 DOSES: Final[Mapping[str, Dose]] = {
-    PULL_REQUEST: Dose(messages=5_000, rate=70, faults=2 * len(STEPS), module=MODULE),
+    PULL_REQUEST: Dose(messages=5_000, rate=70, faults=len(STEPS), module=MODULE),
     FULL: Dose(messages=80_000, rate=70, faults=25 * len(STEPS), module=MODULE),
 }
 
@@ -31,7 +31,7 @@ async def run(lab: Lab, dose: Dose, chance: Random) -> Mapping[str, object]:
         arm(home, step)
         if step in TAKE_OVER:
             lab.workers.kill(chance.choice(lab.routers))
-        await lab.until(f"nobody passed {step}", lambda: not is_armed(home))
+        await lab.until_routed(f"nobody passed {step}", lambda: not is_armed(home))
         await lab.until("nobody died", lambda died=died: lab.workers.ends.total() > died)
         recoveries.append(await lab.routed_after(f"a death at {step}"))
     return {

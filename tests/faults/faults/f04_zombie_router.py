@@ -23,7 +23,7 @@ async def run(lab: Lab, dose: Dose, chance: Random) -> Mapping[str, object]:
     """Freeze a router that routes, wait until the other one routes for both, and let it wake."""
     for _ in range(dose.faults):
         victim = chance.choice(lab.routers)
-        await lab.until(f"{victim.name} does not route", lambda victim=victim: lab.workers.has_routed(victim))
+        await lab.until_routed(f"{victim.name} does not route", lambda victim=victim: lab.workers.has_routed(victim))
         await lab.sleep(chance.uniform(0, 0.5))
         lab.workers.freeze(victim)
         await lab.sleep(SLEEP_SECONDS)
