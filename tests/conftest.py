@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
@@ -246,6 +247,22 @@ def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     yield KafkaCluster(str(state.bootstrap_server), home.client("admin").folder, ca)
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, broker.stop()).result()
+
+
+@pytest.fixture
+async def no_connections_left() -> AsyncIterator[None]:
+    """Ends what aiokafka was still opening when it was stopped: Python would blame it on whatever test comes later."""
+    yield
+    for transport in list(asyncio.get_running_loop()._transports.values()):  # type: ignore[attr-defined]  # no public way
+        transport.abort()
+    await asyncio.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_open(request: pytest.FixtureRequest) -> None:
+    """On a real Kafka, each test closes its connections with its loop."""
+    if request.node.get_closest_marker("kafka") and inspect.iscoroutinefunction(request.function):
+        request.getfixturevalue("no_connections_left")
 
 
 @pytest.fixture(scope="session")
