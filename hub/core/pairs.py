@@ -36,8 +36,8 @@ class Link:
     code: str | None  # None: accepted; else the counted refusal
 
     def __hash__(self) -> int:
-        """A link is known by its manifest: quick, since a text keeps its own hash."""
-        return hash(self.jws)
+        """Of what tells links apart: quick, since a text keeps its own hash."""
+        return hash((self.jws, self.outbox_offset, self.time_ms))
 
 
 @dataclass(frozen=True, slots=True)
