@@ -42,9 +42,8 @@ kafka: setup ## the tests on a real Kafka, and the long ones
 
 coverage: setup ## all tests, with branch coverage; 100 % on core, envelope and flow
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest -m "not kafka and not slow"
+	@$(PYTEST) -n 2 --dist worksteal -m "not kafka and not slow" --cov --cov-report=
 	@$(PYTEST) -n 2 --dist loadfile -m "kafka or slow" --timeout 600 --durations 20
-	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --show-missing --fail-under=100 --include='hub/core/*,hub/envelope/*,hub/flow.py'
 	@$(BIN)/coverage report --skip-covered | tail -n 1
 
