@@ -64,8 +64,10 @@ class Paused:
         """The reader, at work meanwhile."""
         for place in self._places:
             self._reader.resume(place)
-        yield self._reader
-        self._pause()
+        try:
+            yield self._reader
+        finally:
+            self._pause()
 
     def _pause(self) -> None:
         for place in self._places:

@@ -35,9 +35,7 @@ RESTARTS_MAX: Final = 20  # of shards in a minute; then something is wrong that 
 RESTARTS_SECONDS: Final = 60.0
 LOST_SECONDS: Final = 120.0  # without any shard after a revocation: the membership is lost, and never comes back
 STALL_SLACK_SECONDS: Final = 10.0
-CERTIFICATES_SECONDS: Final = (
-    60.0  # between two looks at when certificates end: of a thousand authorities that takes time
-)
+CERTIFICATES_SECONDS: Final = 60.0  # between two looks at certificates' ends: a thousand authorities' take time
 
 
 async def run_router(
@@ -47,7 +45,7 @@ async def run_router(
 
     Raises what the laws above say, ``UsageError(shards-differ | role-key-unknown)``, ``NotPermitted``, ``Unreachable``.
     """
-    # A core is for the event loop. More threads than cores fight for the interpreter: six on two cores cost a quarter.
+    # A core is for the event loop. More threads than cores fight for the interpreter: six on two cores cost a fifth.
     with ThreadPoolExecutor(max(1, (os.cpu_count() or 1) - 1), thread_name_prefix="compute") as compute:
         around = Surroundings(
             bus=bus,

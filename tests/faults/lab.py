@@ -11,6 +11,7 @@ which is called when the hub works and messages flow, and returns figures of its
 ``lab.broker``                  the ``LocalBroker``: ``kill()``, ``stop()``, and ``lab.start_broker()``
 ``lab.sleep(seconds)``          wait, and raise what broke in the lab meanwhile
 ``lab.routed_after(...)``       wait until the hub routes again
+``lab.until_routed(...)``       wait for what only a message brings about
 ``lab.traffic``                 ``submit(number, sign)``: a letter beside the planned ones; ``recent(number)``
 ``lab.told(line)``              the line of a submission that the fault made by itself (``tests.faults.lines.submission``)
 ``lab.progress``                what the hub still owes, as live readers see it

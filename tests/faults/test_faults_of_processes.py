@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.doses import PULL_REQUEST
-from tests.faults.runner import faults
-
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(500)]
 
 
@@ -15,8 +12,3 @@ async def test_whoever_dies_nothing_is_lost_doubled_or_out_of_order(done) -> Non
     result = await done("F1")
     assert result["kills"] >= 40
     assert (result["authorities"], result["messages"] >= 20_000) == (20, True)
-
-
-def test_every_fault_is_in_a_dose_of_a_pull_request() -> None:
-    """None is left to the full doses alone, which run when somebody asks for them."""
-    assert all(PULL_REQUEST in fault.DOSES for fault in faults().values())

@@ -9,5 +9,5 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(500)]
 
 @pytest.mark.parametrize("name", ["F8", "F11"])
 async def test_whatever_a_record_is_nothing_is_lost_doubled_or_out_of_order(done, name: str) -> None:
-    """Repeats and other texts under one id, an outbox full of poison: the answer is the same, and no one else waits."""
+    """Repeats and other texts under one id, an outbox full of poison: the answer is the same, and nobody else loses anything."""
     await done(name)
