@@ -238,7 +238,7 @@ def _compose(plan: Plan, *, shard: int, sign: Sign) -> tuple[tuple[Outgoing, ...
             for record in numbered
         ),
         *(_quarantined(each) for each in plan.decisions if each.code is not None and each.repeat is None),
-        *(Outgoing(SHARDS, key, value, partition=shard) for key, value in encode_change(change)),
+        *(Outgoing(SHARDS, key, value, partition=shard) for key, value in encode_change(change, before=plan.state)),
     )
     return records, change
 

@@ -6,7 +6,8 @@ nothing else does. Router and recipient use the same functions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from hub.core.ids import AuthorityId, Digest, MessageId
@@ -42,11 +43,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Where a pair stands: the last number, the hash of the last manifest, the window of the last links."""
+    """Where a pair stands: the last number, the hash of the last manifest, the last links from the oldest on."""
 
     sequence: int = 0
     head: Digest | None = None
-    window: tuple[Link, ...] = ()
+    window: Mapping[MessageId, Link] = field(default_factory=dict)  # an id has at most one place in it
 
     @property
     def expected(self) -> tuple[int, Digest | None]:
@@ -78,9 +79,9 @@ Placement = Next | Repeat | Misplaced
 
 def place(chain: Chain, *, message: MessageId, sequence: int, previous: Digest | None, jws: Digest) -> Placement:
     """Where a message stands in the chain: next, a repeat, or misplaced with a reason code."""
-    for link in chain.window:
-        if link.message == message:  # at most one: another text under its id has no place in the chain
-            return Repeat(link) if link.jws == jws else Misplaced("id-conflict")
+    link = chain.window.get(message)
+    if link is not None:
+        return Repeat(link) if link.jws == jws else Misplaced("id-conflict")
     if sequence <= chain.sequence:
         return Misplaced("already-used")
     if sequence > chain.sequence + 1:
@@ -94,5 +95,7 @@ def advance(chain: Chain, link: Link) -> Chain:
     """The chain after ``link``, which must be next."""
     if link.sequence != chain.sequence + 1:
         raise ValueError(f"link {link.sequence} does not follow {chain.sequence}")
-    window = (*chain.window, link)[-PAIR_WINDOW:]
-    return replace(chain, sequence=link.sequence, head=link.jws, window=window)
+    window = {**chain.window, link.message: link}
+    if len(window) > PAIR_WINDOW:
+        del window[next(iter(window))]
+    return Chain(link.sequence, link.jws, window)

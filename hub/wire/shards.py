@@ -1,7 +1,10 @@
 """Records of ``hub.shards``: partition k is the changelog of shard k, compacted by key (protocol section 2).
 
-Keys: ``#`` (heads and counters), ``pair/<sender>><recipient>``, ``outbox/<authority>``, ``inbox/<authority>``,
+Keys: ``#`` (heads and counters), ``pair/<sender>><recipient>/<block>``, ``outbox/<authority>``, ``inbox/<authority>``,
 ``ledger/<partition>``. Each value holds everything that its key stands for.
+
+A pair's last links lie in a ring of blocks, so that a message writes its own block anew and not the whole window: block
+``seq // BLOCK_LINKS % BLOCKS`` has the link of number ``seq``.
 """
 
 from __future__ import annotations
@@ -22,7 +25,10 @@ from hub.wire.grammar import CodeText, Count, DigestText, MessageText, Milliseco
 
 VERSION: Final = "comity-shard/1"
 HEAD_KEY: Final = "#"
-LINKS_SPELLED_MAX: Final = 65_536  # a thousand pairs' windows, some 20 MB
+BLOCK_LINKS: Final = 16
+BLOCKS: Final = PAIR_WINDOW // BLOCK_LINKS + 1  # the window rarely begins where a block does
+_BLOCK_NAMES: Final = frozenset(map(str, range(BLOCKS)))
+LINK_MODELS_CACHED_MAX: Final = 16_384  # the blocks of two thousand pairs that are being filled, some 10 MB
 
 Version: TypeAlias = Literal["comity-shard/1"]
 
@@ -50,13 +56,11 @@ class LinkModel(Wire):
     code: CodeText | None
 
 
-class PairModel(Wire):
-    """``pair/xa-moj>xb-pgo``: where the chain stands."""
+class BlockModel(Wire):
+    """``pair/xa-moj>xb-pgo/2``: neighbouring links of a pair's chain. The newest link of all its blocks is its head."""
 
     v: Version
-    seq: Number
-    head: DigestText
-    window: Annotated[tuple[LinkModel, ...], Field(min_length=1, max_length=PAIR_WINDOW)]
+    links: Annotated[tuple[LinkModel, ...], Field(min_length=1, max_length=BLOCK_LINKS)]
 
 
 class OutboxModel(Wire):
@@ -81,12 +85,12 @@ class LedgerCountModel(Wire):
     n: Number
 
 
-ShardValueModel: TypeAlias = HeadModel | PairModel | OutboxModel | InboxModel | LedgerCountModel
+ShardValueModel: TypeAlias = HeadModel | BlockModel | OutboxModel | InboxModel | LedgerCountModel
 """Any value of ``hub.shards``; its key says which."""
 
 
-def encode_change(change: ShardState) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values of all parts of a change, ``#`` included."""
+def encode_change(change: ShardState, *, before: ShardState) -> Iterator[tuple[bytes, bytes]]:
+    """Keys and values of all that a change moves on from the state ``before``, ``#`` included."""
     head, counters = change.head, change.counters
     yield (
         HEAD_KEY.encode(),
@@ -102,7 +106,9 @@ def encode_change(change: ShardState) -> Iterator[tuple[bytes, bytes]]:
         ),
     )
     for pair, chain in change.chains.items():
-        yield f"pair/{pair}".encode(), _pair_value(chain)
+        known = before.chains.get(pair)
+        for number, value in _blocks(chain, since=known.sequence if known else 0):
+            yield f"pair/{pair}/{number}".encode(), value
     for owner, offset in change.offsets.items():
         yield f"outbox/{owner}".encode(), write(OutboxModel(v=VERSION, next=offset))
     for owner, bundle in change.bundles.items():
@@ -111,20 +117,20 @@ def encode_change(change: ShardState) -> Iterator[tuple[bytes, bytes]]:
         yield f"ledger/{partition}".encode(), write(LedgerCountModel(v=VERSION, n=number))
 
 
-def _pair_value(chain: Chain) -> bytes:
-    """What a ``PairModel`` writes, with each link spelled once in its life: the whole window goes into every change."""
-    frame = PairModel.model_validate(
-        {"v": VERSION, "seq": chain.sequence, "head": chain.head, "window": (_link_model(chain.window[-1]),)}
-    )
-    before, after = write(frame).split(_link_text(chain.window[-1]))
-    return before + b",".join(map(_link_text, chain.window)) + after
+def _blocks(chain: Chain, *, since: int) -> Iterator[tuple[int, bytes]]:
+    """Numbers and values of the blocks that hold a link after number ``since``."""
+    links = tuple(chain.window.values())
+    oldest = chain.sequence - len(links) + 1
+    low = max(oldest, (since + 1) // BLOCK_LINKS * BLOCK_LINKS)
+    while low <= chain.sequence:
+        block = low // BLOCK_LINKS
+        end = (block + 1) * BLOCK_LINKS
+        models = tuple(map(_link_model, links[low - oldest : end - oldest]))
+        yield block % BLOCKS, write(BlockModel(v=VERSION, links=models))
+        low = end
 
 
-@lru_cache(maxsize=LINKS_SPELLED_MAX)
-def _link_text(link: Link) -> bytes:
-    return write(_link_model(link))
-
-
+@lru_cache(maxsize=LINK_MODELS_CACHED_MAX)
 def _link_model(link: Link) -> LinkModel:
     return LinkModel(
         seq=link.sequence,
@@ -144,7 +150,7 @@ def decode_state(records: Iterable[Record]) -> ShardState:
     """
     latest = {record.key: record.value for record in records}
     head, counters = Numbered(), Counters()
-    chains: dict[Pair, Chain] = {}
+    links: dict[Pair, list[LinkModel]] = {}
     offsets: dict[AuthorityId, int] = {}
     bundles: dict[AuthorityId, Numbered] = {}
     ledgers: dict[int, int] = {}
@@ -157,7 +163,7 @@ def decode_state(records: Iterable[Record]) -> ShardState:
                 head = Numbered(model.n, model.prev)
                 counters = Counters(model.accepted, model.refused, model.repeated)
             case "pair":
-                chains[_pair(name)] = _chain(read(PairModel, data, "a pair's chain"))
+                links.setdefault(_pair(name), []).extend(read(BlockModel, data, "a block of a pair's chain").links)
             case "outbox":
                 offsets[_authority(name)] = read(OutboxModel, data, "an outbox's offset").next
             case "inbox":
@@ -167,12 +173,17 @@ def decode_state(records: Iterable[Record]) -> ShardState:
                 ledgers[int(name)] = read(LedgerCountModel, data, "a ledger partition's count").n
             case _:
                 raise _unknown_key()
+    chains = {pair: _chain(found) for pair, found in links.items()}
     return ShardState(head=head, counters=counters, chains=chains, offsets=offsets, bundles=bundles, ledgers=ledgers)
 
 
-def _chain(model: PairModel) -> Chain:
-    window = tuple(
-        Link(
+def _chain(found: Iterable[LinkModel]) -> Chain:
+    """The chain that a pair's blocks spell. Its last ``PAIR_WINDOW`` links must all be there; older ones may be."""
+    newest = sorted(found, key=lambda link: link.seq)[-PAIR_WINDOW:]
+    last = newest[-1]
+    first = max(1, last.seq - PAIR_WINDOW + 1)
+    window = {
+        link.id: Link(
             sequence=link.seq,
             message=link.id,
             jws=link.jws,
@@ -181,13 +192,18 @@ def _chain(model: PairModel) -> Chain:
             trust_list=link.tl,
             code=link.code,
         )
-        for link in model.window
-    )
-    return Chain(model.seq, model.head, window)
+        for link in newest
+    }
+    if [link.sequence for link in window.values()] != list(range(first, last.seq + 1)):
+        raise VerificationFailed("record-malformed", "hub.shards lacks links of a pair's chain; it was not written so.")
+    return Chain(last.seq, last.jws, window)
 
 
 def _pair(name: str) -> Pair:
-    sender, _, recipient = name.partition(">")
+    pair, _, block = name.partition("/")
+    sender, _, recipient = pair.partition(">")
+    if block not in _BLOCK_NAMES:
+        raise _unknown_key()
     return Pair(_authority(sender), _authority(recipient))
 
 

@@ -60,7 +60,8 @@ def _case(name: str, expect: str, comment: str, stored: Record, *, chain: Chain 
 
 def chain_json(chain: Chain) -> JsonObject:
     """A pair's chain in a case; the window from the oldest to the newest."""
-    window: list[JsonValue] = [{"seq": each.sequence, "id": each.message, "jws": each.jws} for each in chain.window]
+    links = chain.window.values()
+    window: list[JsonValue] = [{"seq": each.sequence, "id": each.message, "jws": each.jws} for each in links]
     return {"seq": chain.sequence, "head": chain.head, "window": window}
 
 

@@ -13,6 +13,7 @@ import pytest
 from hub import flow
 from hub.core import pairs
 from hub.core.authority import TrustList
+from hub.core.ids import MessageId
 from hub.core.manifest import Manifest
 from hub.core.pairs import Repeat
 from hub.core.records import JWS_HEADER
@@ -127,9 +128,9 @@ def knows_messages_by_their_id_alone(patch: pytest.MonkeyPatch) -> None:
     """Another text under an id that is taken gets the first one's receipt."""
     right = pairs.place
 
-    def place(chain: pairs.Chain, *, message: object, **given: object) -> pairs.Placement:
-        same = [link for link in chain.window if link.message == message]
-        return Repeat(same[0]) if same else right(chain, message=message, **given)
+    def place(chain: pairs.Chain, *, message: MessageId, **given: object) -> pairs.Placement:
+        same = chain.window.get(message)
+        return Repeat(same) if same else right(chain, message=message, **given)
 
     patch.setattr(flow, "place", place)
 

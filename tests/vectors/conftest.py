@@ -75,7 +75,8 @@ class OwnVectors:
         """A pair's chain as a case spells it; an empty one where it says nothing."""
         if shown is None:
             return Chain()
-        window = tuple(Link(each["seq"], each["id"], each["jws"], 0, 0, 1, None) for each in shown["window"])
+        links = [Link(each["seq"], each["id"], each["jws"], 0, 0, 1, None) for each in shown["window"]]
+        window = {link.message: link for link in links}
         return Chain(shown["seq"], shown["head"], window)
 
 

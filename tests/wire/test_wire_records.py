@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from hub.core.clocks import Flag
 from hub.core.entries import FlagEntry, IgnoredEntry, LedgerRecord, LevelEntry, MessageEntry
 from hub.core.ids import derived_id, sha256, uuid7
+from hub.core.limits import PAIR_WINDOW
 from hub.core.manifest import ClockKind, ClockOperation, ClockVerb, MessageType, ReceiptLevel
 from hub.core.pairs import Chain, Link, Pair, advance
 from hub.core.records import Position, Record
@@ -244,14 +246,45 @@ def as_records(*pairs: tuple[bytes | None, bytes | None]) -> list[Record]:
 
 def test_state_comes_back() -> None:
     """What a transaction wrote is the state that the next owner reads, the windows of the pairs included."""
-    assert decode_state(as_records(*encode_change(STATE))) == STATE
+    assert decode_state(as_records(*encode_change(STATE, before=ShardState()))) == STATE
 
 
 def test_later_records_win() -> None:
     """Of each key the last record counts, as compaction leaves it."""
     later = ShardState(head=Numbered(4, sha256(b"next")), offsets={"xa-moj": 13})
-    found = decode_state(as_records(*encode_change(STATE), *encode_change(later)))
+    found = decode_state(as_records(*encode_change(STATE, before=ShardState()), *encode_change(later, before=STATE)))
     assert STATE.after(later) == found
+
+
+@given(strides=st.lists(st.integers(1, PAIR_WINDOW + 40), min_size=1, max_size=8))
+@settings(max_examples=60)
+def test_a_window_comes_back_from_its_blocks(strides: Sequence[int]) -> None:
+    """However many links each transaction adds: the blocks that it writes, over the older ones, spell the window."""
+    pair, length, state, latest = Pair("xa-moj", "xb-pgo"), 0, ShardState(), {}
+    for stride in strides:
+        length += stride
+        change = ShardState(chains={pair: a_chain(length)})
+        latest |= dict(encode_change(change, before=state))
+        state = state.after(change)
+        assert decode_state(as_records(*latest.items())).chains == state.chains
+
+
+def test_a_message_writes_its_own_block_only() -> None:
+    """The whole window in each change would be 13 KB a pair."""
+    before, after = (ShardState(chains={Pair("xa-moj", "xb-pgo"): a_chain(n)}) for n in (100, 101))
+    blocks = {key: value for key, value in encode_change(after, before=before) if key.startswith(b"pair/")}
+    assert list(blocks) == [b"pair/xa-moj>xb-pgo/1"]
+    assert [each["seq"] for each in json.loads(blocks[b"pair/xa-moj>xb-pgo/1"])["links"]] == [96, 97, 98, 99, 100, 101]
+
+
+def test_a_window_with_a_hole_stops_the_shard() -> None:
+    """A block that is gone would turn a repeat into a refusal."""
+    pair = Pair("xa-moj", "xb-pgo")
+    records = dict(encode_change(ShardState(chains={pair: a_chain(100)}), before=ShardState()))
+    for key in [each for each in records if each.startswith(b"pair/")]:
+        rest = {name: value for name, value in records.items() if name != key}
+        with pytest.raises(VerificationFailed, match="record-malformed"):
+            decode_state(as_records(*rest.items()))
 
 
 def test_empty_partition_is_a_new_shard() -> None:
@@ -261,7 +294,19 @@ def test_empty_partition_is_a_new_shard() -> None:
 
 
 @pytest.mark.parametrize(
-    "key", [None, b"", b"\xff", b"other/xa-moj", b"outbox/nobody", b"ledger/x", b"ledger/\xc2\xb2", b"pair/xa-moj"]
+    "key",
+    [
+        None,
+        b"",
+        b"\xff",
+        b"other/xa-moj",
+        b"outbox/nobody",
+        b"ledger/x",
+        b"ledger/\xc2\xb2",
+        b"pair/xa-moj",
+        b"pair/xa-moj>xb-pgo",
+        b"pair/xa-moj>xb-pgo/5",
+    ],
 )
 def test_unknown_key_stops_the_shard(key: bytes | None) -> None:
     """A shard whose state cannot be read must not route."""
@@ -269,7 +314,7 @@ def test_unknown_key_stops_the_shard(key: bytes | None) -> None:
         decode_state(as_records((key, b'{"v":"comity-shard/1","n":1}')))
 
 
-@pytest.mark.parametrize("key", [b"#", b"pair/xa-moj>xb-pgo", b"outbox/xa-moj", b"inbox/xa-moj", b"ledger/0"])
+@pytest.mark.parametrize("key", [b"#", b"pair/xa-moj>xb-pgo/0", b"outbox/xa-moj", b"inbox/xa-moj", b"ledger/0"])
 def test_unreadable_value_stops_the_shard(key: bytes) -> None:
     """The same for a value, a removed one included."""
     for value in (None, b"{}", b'{"v":"comity-shard/2"}'):
