@@ -43,6 +43,20 @@ async def test_many_in_a_row(world):
     assert [f"{number}-{part}".encode() for number in range(5) for part in range(3)] == [each.value for each in found]
 
 
+async def test_more_than_a_batch_for_one_partition(world):
+    """A transaction of several MiB for one topic comes whole and in order, and so does what lies between for another."""
+    own = Place(f"inbox.{world.xa}", 0)
+    writer = await world.bus("router").transactional_writer(world.shard)
+    texts = [f"{number:04d}" + "." * 200_000 for number in range(18)]
+    records = [_to(own if number % 6 == 0 else world.inbox, text) for number, text in enumerate(texts)]
+    await writer.transact(records, {}, world.shard)
+    await writer.transact([_to(own, "after"), _to(world.inbox, "after")], {}, world.shard)
+    for place, owner in ((own, world.xa), (world.inbox, world.xb)):
+        wanted = [record.value for record in records if record.topic == place.topic] + [b"after"]
+        found = await world.read(await world.bus(owner).reader({place: 0}), len(wanted))
+        assert wanted == [record.value for record in found]
+
+
 async def test_open_is_hidden(world):
     """An open transaction hides its records and all that come after them; a take-over ends it."""
     opened = await world.open_transaction(world.shard, [_to(world.inbox, "open")])
