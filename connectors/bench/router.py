@@ -46,7 +46,7 @@ ENVIRONMENT: Final = {
     "COMITY_TRANSACTION_MS": "60000",
 }
 STALLED_SECONDS: Final = 60.0
-LOOK_SECONDS: Final = 0.25  # each look costs the router some milliseconds
+LOOK_SECONDS: Final = 0.5  # each look costs the router some milliseconds
 CLIENT: Final = "client"
 
 

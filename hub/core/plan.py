@@ -47,13 +47,10 @@ class Plan:
         """Whether the transaction stays within its limits with this decision. The first one always fits."""
         if not self.decisions:
             return True
-        partitions = {self._partition(entry) for entry in decision.entries}
-        touched = len(self.claims) + len(self.ledgers) + OWN_PARTITIONS
-        touched += len(decision.inboxes - self.claims.keys()) + len(partitions - self.ledgers.keys())
         bundle_bytes = max(self.claim_bytes.get(each, 0) for each in decision.inboxes) + _claim_bytes(decision)
         return (
             len(self.decisions) < BATCH_MESSAGES_MAX
-            and touched <= TOUCHED_PARTITIONS_MAX
+            and self._touched(decision) <= TOUCHED_PARTITIONS_MAX
             and bundle_bytes <= BUNDLE_BYTES_MAX
             and self.copied_bytes + _copied_bytes(decision) <= BATCH_BYTES_MAX
         )
@@ -85,6 +82,15 @@ class Plan:
         accepted = sum(decision.accepted for decision in self.decisions)
         refused = len(self.decisions) - accepted - repeated
         return Counters(before.accepted + accepted, before.refused + refused, before.repeated + repeated)
+
+    def _touched(self, decision: Decision) -> int:
+        """How many partitions the transaction writes to with this decision; at most so many, while that is far off."""
+        before = len(self.claims) + len(self.ledgers) + OWN_PARTITIONS
+        most = before + len(decision.inboxes) + len(decision.entries)
+        if most <= TOUCHED_PARTITIONS_MAX:
+            return most
+        partitions = {self._partition(entry) for entry in decision.entries}
+        return before + len(decision.inboxes - self.claims.keys()) + len(partitions - self.ledgers.keys())
 
     def _partition(self, entry: Entry) -> int:
         return ledger_partition(entry, self.trust.ledger_partitions)

@@ -13,6 +13,8 @@ from typing import Final, NoReturn, TypeAlias, TypeVar
 from hub.core.limits import JSON_DEPTH_MAX, JSON_INTEGER_MAX
 from hub.errors import Refused
 
+COUNTED_BYTES_MAX: Final = 2048  # above, a walk over the values is quicker than a count of brackets
+
 JsonValue: TypeAlias = "dict[str, JsonValue] | list[JsonValue] | str | int | bool | None"
 JsonObject: TypeAlias = dict[str, JsonValue]
 T = TypeVar("T")
@@ -31,8 +33,8 @@ def parse(data: bytes) -> JsonValue:
             dump(value)
     except (ValueError, RecursionError) as error:
         raise _malformed("it is no UTF-8 JSON text") from error
-    # Brackets are never fewer than levels, so most texts need no walk.
-    if data.count(b"{") + data.count(b"[") > JSON_DEPTH_MAX:
+    # Brackets are never fewer than levels, so most short texts need no walk; what is long has long strings.
+    if len(data) > COUNTED_BYTES_MAX or data.count(b"{") + data.count(b"[") > JSON_DEPTH_MAX:
         _check_depth(value, JSON_DEPTH_MAX)
     return value
 
