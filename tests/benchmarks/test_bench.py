@@ -38,7 +38,7 @@ def test_a_small_run_gives_every_figure(kafka_cache: Path) -> None:
     assert figures.keys() >= FIELDS
     assert (figures["messages"], figures["lost"], figures["suite"]) == (200, 0, "S1")
     assert figures["worker_shares"] == [1.0]
-    assert figures["cpu_us_per_message"].keys() == {"all", "router", "broker"}
+    assert figures["cpu_us_per_message"].keys() == {"all", "router", "broker", "broker_compiler"}
     assert figures["baseline"].keys() == {"crypto_us", "kafka_copy_us"}
     assert figures["copy"]["batch_mean"] == figures["batch_mean"] >= 1
     assert figures["cpu_ratio"] > 0

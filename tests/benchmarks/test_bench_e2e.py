@@ -42,7 +42,7 @@ def test_a_small_run_gives_every_figure(kafka_cache: Path) -> None:
     figures = json.loads(run.stdout)
     assert figures.keys() >= FIELDS
     assert (figures["messages"], figures["lost"], figures["suite"]) == (60, 0, "S1")
-    assert figures["cpu_us_per_message"].keys() == {"all", "gateways", "router", "broker"}
+    assert figures["cpu_us_per_message"].keys() == {"all", "gateways", "router", "broker", "broker_compiler"}
     assert figures["baseline"].keys() == {"crypto_us", "kafka_copy_us"}
     assert figures["crypto_us"].keys() == {"seal", "hub", "open", "lists", "heads"}
     assert figures["cpu_ratio"] > 0

@@ -41,6 +41,8 @@ def test_cpu_is_shared_among_the_messages() -> None:
     """Seconds of several laps become microseconds a message, in all and by part."""
     seconds = total([{"router": 0.5, "broker": 0.1}, {"router": 0.3, "broker": 0.1}])
     assert per_message_us(seconds, 1000) == {"all": 1000.0, "router": 800.0, "broker": 200.0}
+    seconds = total([{"broker": 0.2, "broker_compiler": 0.1}, {"broker": 0.2}])
+    assert per_message_us(seconds, 1000) == {"all": 400.0, "broker": 400.0, "broker_compiler": 100.0}
 
 
 def test_ratio_is_ours_over_the_sum_of_the_baselines() -> None:
@@ -118,12 +120,35 @@ def test_a_meter_counts_what_a_process_works() -> None:
     """Work of this process is seen, by part."""
     parts = {"me": [os.getpid()], "nobody": []}
     meter = Meter(parts)
-    while cpu_seconds(os.getpid()) < meter._at["me"] + 0.05:
+    while cpu_seconds(os.getpid()) < meter._at["me"].whole + 0.05:
         sum(range(10_000))
     lap = meter.lap()
     assert lap["me"] > 0.04
     assert lap["nobody"] == 0
     assert peaks_mib({"me": [os.getpid()]})["me"] > 1
+
+
+def test_a_compiler_is_a_part_of_its_own() -> None:
+    """What a JVM compiles is not what a message costs: it is counted apart, from its thread's name."""
+    code = """
+import pathlib, threading, time
+def compile():
+    pathlib.Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text("C2 CompilerThread0")
+    while time.thread_time() < 0.3:
+        pass
+    print("compiled", flush=True)
+    time.sleep(60)
+print("begun", flush=True)
+threading.Thread(target=compile).start()
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        meter = Meter({"jvm": [process.pid]})
+        process.stdout.readline()
+        lap = meter.lap()
+        process.kill()
+    assert lap["broker_compiler"] > 0.2
+    assert lap["jvm"] < 0.1
 
 
 def test_a_process_that_ended_is_no_zero() -> None:
