@@ -37,6 +37,20 @@ def test_any_bytes_give_a_value_or_a_refusal(data: bytes) -> None:
         assert refusal.code == "json-malformed"  # noqa: PT017  the other branch is as good
 
 
+@given(JSON_VALUES)
+@settings(max_examples=200)
+def test_the_standard_library_writes_the_same_bytes(value: strict_json.JsonValue) -> None:
+    """What is signed or hashed has one spelling, whichever library wrote it."""
+    assert json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() == strict_json.dump(value)
+
+
+@pytest.mark.parametrize("value", ["\ud800", {"\udfff": 1}, 2**64, {1: 2}, object()])
+def test_what_cannot_be_read_is_not_written(value: object) -> None:
+    """A lone surrogate, an integer that nobody reads exactly, what is no JSON."""
+    with pytest.raises(ValueError, match="no value of strict JSON"):
+        strict_json.dump(value)
+
+
 def test_json_is_compact_and_keeps_order() -> None:
     """No white space, names as given, characters as they are."""
     assert strict_json.dump({"b": 1, "a": [True, None, "é"]}) == '{"b":1,"a":[true,null,"é"]}'.encode()
