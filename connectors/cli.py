@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
-if TYPE_CHECKING:
-    import typer
-
-    from hub.cli.app import Groups
-
-COMMAND_MODULES: Final[tuple[str, ...]] = (
-    "connectors.demo.command",
-    "connectors.commands.authority",
-    "connectors.commands.connector",
-    "connectors.commands.send",
-    "connectors.commands.inbox",
-    "connectors.commands.reply",
-    "connectors.bench.router",
-    "connectors.bench.end_to_end",
-    "connectors.bench.start",
-    "connectors.bench.watch",
+COMMAND_MODULES: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
+    {
+        "demo": ("connectors.demo.command",),
+        "authority": ("connectors.commands.authority",),
+        "connector": ("connectors.commands.connector",),
+        "send": ("connectors.commands.send",),
+        "inbox": ("connectors.commands.inbox",),
+        "ack": ("connectors.commands.reply",),
+        "answer": ("connectors.commands.reply",),
+        "bench": (
+            "connectors.bench.router",
+            "connectors.bench.end_to_end",
+            "connectors.bench.start",
+            "connectors.bench.watch",
+        ),
+    }
 )
-"""Modules with a command each, in the order of the help text."""
-
-
-def register(app: typer.Typer, groups: Groups) -> None:
-    """Add the connectors' commands."""
-    for name in COMMAND_MODULES:
-        importlib.import_module(name).register(app, groups)
+"""Commands and groups in the order of the help text, and the modules that ``register`` them."""

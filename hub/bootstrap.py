@@ -13,7 +13,6 @@ from hub.adapters.kafka.broker import client_config
 from hub.adapters.kafka.bus import KafkaBus
 from hub.adapters.kafka.client_config import ClientConfig
 from hub.adapters.kafka.timing import Timing
-from hub.adapters.sql.engine import open_engine, sqlite_url
 from hub.core.authority import HubRole
 from hub.envelope.trust import read_anchor
 from hub.ports import Bus
@@ -76,7 +75,8 @@ async def directory(process: Process, bus: Bus) -> None:
 
 async def registrar(process: Process, bus: Bus, kafka: ClientConfig | None = None) -> None:
     """The registrar: Faust on ``kafka``, or a plain loop on ``bus``."""
-    from hub.streams import registrar as stream  # noqa: PLC0415 (Faust takes a second to import: not for the router)
+    from hub.adapters.sql.engine import open_engine  # noqa: PLC0415 (the router, which has no database, starts sooner)
+    from hub.streams import registrar as stream  # noqa: PLC0415 (the same of Faust)
 
     engine = open_engine(_database(process.settings))
     try:
@@ -87,6 +87,7 @@ async def registrar(process: Process, bus: Bus, kafka: ClientConfig | None = Non
 
 async def watch(process: Process, bus: Bus, kafka: ClientConfig | None = None) -> None:
     """The watch: Faust on ``kafka``, or a plain loop on ``bus``."""
+    from hub.adapters.sql.engine import open_engine  # noqa: PLC0415 (as for the registrar)
     from hub.streams import watch as stream  # noqa: PLC0415 (the same)
 
     sign = head_signer(read_signers(process.settings.folder.role_keys(HubRole.WATCH)), SystemClock())
@@ -115,4 +116,6 @@ def serve(name: str, settings: HubSettings) -> None:
 
 
 def _database(settings: HubSettings) -> str:
+    from hub.adapters.sql.engine import sqlite_url  # noqa: PLC0415 (as for the registrar)
+
     return settings.database_url or sqlite_url(settings.folder.case_database)

@@ -7,15 +7,28 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
+from types import MappingProxyType
 from typing import Final
 
 import typer
 
 from hub.errors import ComityError
 
-COMMAND_MODULES: Final = ("init", "broker", "topics", "authority", "serve", "case", "rebuild", "doctor", "version")
-"""Modules of ``hub.cli``, in the order of the help text. Imported when the command is built, not before."""
+COMMAND_MODULES: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
+    {
+        "init": ("hub.cli.init",),
+        "broker": ("hub.cli.broker",),
+        "topics": ("hub.cli.topics",),
+        "authority": ("hub.cli.authority",),
+        "serve": ("hub.cli.serve",),
+        "case": ("hub.cli.case", "hub.cli.rebuild"),
+        "doctor": ("hub.cli.doctor",),
+        "version": ("hub.cli.version",),
+    }
+)
+"""Commands and groups in the order of the help text, and the modules that ``register`` them. The entry points have the same."""
 
 EXIT_CODES: Final = """Exit codes: 0 ok; 1 findings (overdue, expired, a failed expectation); 2 usage or settings;
 3 a broker or database cannot be reached; 4 not permitted; 5 verification failed or refused; 70 internal error."""
@@ -45,8 +58,11 @@ class Groups:
         return self._groups[name]
 
 
-def build_app() -> typer.Typer:
-    """The whole command, the connectors' parts included where they are installed."""
+def build_app(wanted: str | None = None) -> typer.Typer:
+    """The whole command, the connectors' parts included where they are installed; of a known ``wanted`` that part alone.
+
+    The libraries of all commands take a second to import, for which a router that starts again should not wait.
+    """
     app = typer.Typer(name="comity", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
     @app.callback(epilog=EXIT_CODES)
@@ -54,10 +70,12 @@ def build_app() -> typer.Typer:
         """Comity: signed, sealed requests between the authorities of States, with receipts and clocks."""
 
     groups = Groups(app)
-    for name in COMMAND_MODULES:
-        importlib.import_module(f"hub.cli.{name}").register(app, groups)
-    for entry in entry_points(group="comity.commands"):
-        entry.load()(app, groups)
+    tables = [COMMAND_MODULES, *(entry.load() for entry in entry_points(group="comity.commands"))]
+    known = any(wanted in table for table in tables)
+    rows = [row for table in tables for row in table.items()]
+    modules = dict.fromkeys(each for command, names in rows if command == wanted or not known for each in names)
+    for module in modules:
+        importlib.import_module(module).register(app, groups)
     return app
 
 
@@ -66,7 +84,7 @@ def main() -> None:
     # A library's own complaint beside our sentence would confuse; processes that serve set their logs up themselves.
     logging.getLogger().addHandler(logging.NullHandler())
     try:
-        build_app()()
+        build_app(next((word for word in sys.argv[1:] if not word.startswith("-")), None))()
     except ComityError as error:
         sys.stderr.write(f"comity: {error.sentence} [{error.code}]\n")
         sys.exit(error.exit_code)

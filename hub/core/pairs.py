@@ -36,10 +36,6 @@ class Link:
     trust_list: int
     code: str | None  # None: accepted; else the counted refusal
 
-    def __hash__(self) -> int:
-        """Of what tells links apart: quick, since a text keeps its own hash."""
-        return hash((self.jws, self.outbox_offset, self.time_ms))
-
 
 @dataclass(frozen=True, slots=True)
 class Chain:

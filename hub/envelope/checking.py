@@ -19,8 +19,9 @@ Any other header is refused, ``comity-hub`` above all: that name is for what the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeAlias
 
 from hub.core.authority import Authority, KeyUse, Status, TrustList, TrustView
 from hub.core.ids import AuthorityId, Digest, sha256
@@ -42,6 +43,9 @@ from hub.envelope.certificates import AUTHORITY_URN, PathCache, verify_authority
 from hub.envelope.manifest import decode
 from hub.envelope.suites import SUITES
 from hub.errors import Held, Refused, VerificationFailed
+
+Hints: TypeAlias = Sequence[tuple[str, bytes]]
+"""The headers beside ``comity-jws``."""
 
 EVENT_TYPE: Final = "int.comity."
 TRACE_HEADERS: Final = frozenset({"traceparent", "tracestate"})
@@ -80,14 +84,15 @@ def judge(record: Record, trust: TrustList, *, paths: PathCache) -> Judged:
     Raises ``Held(trust-list-behind)`` when the manifest names a list that is still to come, and no list could make it
     pass or fail already; otherwise nothing, whatever the bytes: a refusal is a value here.
     """
-    found = [value for name, value in _headers(record) if name == JWS_HEADER]
+    found = [value or b"" for name, value in record.headers if name == JWS_HEADER]  # Kafka's null is no value
+    hints = [(name, value or b"") for name, value in record.headers if name != JWS_HEADER]
     header = found[0] if len(found) == 1 else None
     manifest, code = None, None
     try:
-        _check_sizes(record, found)  # (a)
+        _check_sizes(record, found, hints)  # (a)
         jws = signed.parse(found[0], typ=signed.TYP_MANIFEST, bytes_max=MANIFEST_JWS_BYTES_MAX)  # (b)
         manifest = decode(jws.payload)
-        _check_key_and_hints(record, manifest)
+        _check_key_and_hints(record, hints, manifest)
         if record.topic != outbox(manifest.sender):  # (c)
             raise refuse("sender-mismatch")
         _check_signed(manifest, jws, trust, time_ms=record.time_ms, paths=paths)  # (d)
@@ -97,12 +102,7 @@ def judge(record: Record, trust: TrustList, *, paths: PathCache) -> Judged:
     return Judged(record, None if header is None else sha256(header), header, manifest, code)
 
 
-def _headers(record: Record) -> list[tuple[str, bytes]]:
-    """The headers; Kafka's null is no value, as the empty one is."""
-    return [(name, value or b"") for name, value in record.headers]
-
-
-def _check_sizes(record: Record, found: list[bytes]) -> None:
+def _check_sizes(record: Record, found: Sequence[bytes], hints: Hints) -> None:
     """(a): everything that is asked before anything is parsed."""
     if len(record.value or b"") > VALUE_BYTES_MAX:
         raise refuse("value-too-large")
@@ -112,7 +112,6 @@ def _check_sizes(record: Record, found: list[bytes]) -> None:
         raise refuse("manifest-doubled" if found else "manifest-missing")
     if len(found[0]) > MANIFEST_JWS_BYTES_MAX:
         raise refuse("manifest-too-large")
-    hints = [(name, value) for name, value in _headers(record) if name != JWS_HEADER]
     if any(name not in EVENT_HEADERS and name not in TRACE_HEADERS for name, _ in hints):
         raise refuse("header-not-allowed")
     # Allowed names are ASCII: characters are bytes.
@@ -120,10 +119,12 @@ def _check_sizes(record: Record, found: list[bytes]) -> None:
         raise refuse("headers-too-many")
 
 
-def _check_key_and_hints(record: Record, manifest: Manifest) -> None:
+def _check_key_and_hints(record: Record, hints: Hints, manifest: Manifest) -> None:
     """(b), its second half: what stands beside the manifest repeats it, or is not there."""
     if record.key != manifest.record_key.encode():
         raise refuse("key-mismatch")
+    if not hints:
+        return
     said = {
         "ce_specversion": "1.0",
         "ce_id": manifest.id,
@@ -131,7 +132,7 @@ def _check_key_and_hints(record: Record, manifest: Manifest) -> None:
         "ce_type": EVENT_TYPE + manifest.type,
         "ce_subject": manifest.thread,
     }
-    for name, value in _headers(record):
+    for name, value in hints:
         if name in EVENT_HEADERS:
             expected = said[name]
             if expected is None or value != expected.encode():

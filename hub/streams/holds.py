@@ -6,7 +6,7 @@ are seconds of a clock that never goes back (the event loop's).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -63,15 +63,17 @@ class Holds:
         """Whether it is time to try these inboxes again, with one record alone."""
         return all(self.inboxes[each].until <= now for each in inboxes if each in self.inboxes)
 
-    def committed(self, decisions: Iterable[Decision]) -> None:
+    def committed(self, decisions: Sequence[Decision]) -> None:
         """A transaction went through: its outboxes and inboxes are in order."""
-        for decision in decisions:
-            self.good |= decision.inboxes
-            for each in decision.inboxes:
-                self.inboxes.pop(each, None)
-            self.outboxes.pop(decision.owner, None)
-            if self.alone.get(decision.owner, -1) <= decision.record.offset:
-                self.alone.pop(decision.owner, None)
+        inboxes = frozenset[AuthorityId]().union(*(decision.inboxes for decision in decisions))
+        offsets = {decision.owner: decision.record.offset for decision in decisions}  # the last of each outbox
+        self.good |= inboxes
+        for each in self.inboxes.keys() & inboxes:
+            del self.inboxes[each]
+        for owner, offset in offsets.items():
+            self.outboxes.pop(owner, None)
+            if self.alone.get(owner, -1) <= offset:
+                self.alone.pop(owner, None)
 
     def aborted(self, decisions: tuple[Decision, ...], *, too_large: bool, now: float) -> None:
         """A transaction was surely aborted. Of several records nobody knows which one failed: each goes alone next.

@@ -1,4 +1,8 @@
-"""The grammar that all wire models share: strict, closed, frozen; every text has a pattern, every number a range."""
+"""The grammar that all wire models share: strict, closed, frozen; every text has a pattern, every number a range.
+
+Models read, and are the schemas of whoever writes no Python. What the hub writes is put together beside them, and read back
+by them in the tests.
+"""
 
 from __future__ import annotations
 
@@ -61,11 +65,6 @@ class PositionModel(Wire):
     offset: Count
     time_ms: Milliseconds
 
-    @classmethod
-    def of(cls, position: Position) -> PositionModel:
-        """The model of a position."""
-        return cls(topic=position.topic, partition=position.partition, offset=position.offset, time_ms=position.time_ms)
-
     @property
     def value(self) -> Position:
         """The position that this spells."""
@@ -88,8 +87,3 @@ def read(model: type[M], data: bytes, noun: str) -> M:
         raise VerificationFailed(
             "record-malformed", f"This is not {noun} that this version of the hub wrote."
         ) from None
-
-
-def write(model: Wire) -> bytes:
-    """Compact UTF-8 JSON, in the order of the model's fields: the same value gives the same bytes."""
-    return model.model_dump_json().encode()

@@ -16,6 +16,7 @@ from hub.core.entries import Entry, FlagEntry, IgnoredEntry, LedgerRecord, Level
 from hub.core.limits import ATTACHMENTS_MAX, CLOCK_OPERATIONS_MAX
 from hub.core.manifest import ClockKind, ClockOperation, ClockVerb, MessageType, ReceiptLevel
 from hub.core.pairs import Pair
+from hub.envelope.strict_json import JsonObject, JsonValue, dump
 from hub.wire.grammar import (
     AuthorityText,
     ClockText,
@@ -32,7 +33,6 @@ from hub.wire.grammar import (
     Wire,
     WriterText,
     read,
-    write,
 )
 
 VERSION: Final = "comity-ledger/1"
@@ -46,11 +46,6 @@ class ClockModel(Wire):
     id: ClockText
     kind: ClockKind
     due_ms: Milliseconds | None
-
-    @classmethod
-    def of(cls, operation: ClockOperation) -> ClockModel:
-        """The model of an operation."""
-        return cls(op=operation.verb, id=operation.clock, kind=operation.kind, due_ms=operation.due_ms)
 
     @property
     def value(self) -> ClockOperation:
@@ -86,30 +81,6 @@ class MessageModel(Wire):
         if (self.decision == "accepted") is not (self.code is None):
             raise ValueError("decision and code differ")
         return self
-
-    @classmethod
-    def of(cls, entry: MessageEntry) -> MessageModel:
-        """The model of an entry."""
-        return cls(
-            kind="message",
-            decision="accepted" if entry.accepted else "refused",
-            code=entry.code,
-            counted=entry.counted,
-            repeat=entry.repeat,
-            jws=entry.jws,
-            id=entry.message,
-            typ=entry.type,
-            sender=entry.sender,
-            to=entry.recipient,
-            thr=entry.thread,
-            irt=entry.in_reply_to,
-            seq=entry.sequence,
-            clk=tuple(ClockModel.of(each) for each in entry.clocks),
-            len=entry.length,
-            att=entry.attachments,
-            outbox=PositionModel.of(entry.outbox),
-            tl=entry.trust_list,
-        )
 
     @property
     def value(self) -> MessageEntry:
@@ -148,22 +119,6 @@ class LevelModel(Wire):
     outbox: PositionModel
     tl: Count
 
-    @classmethod
-    def of(cls, entry: LevelEntry) -> LevelModel:
-        """The model of an entry."""
-        return cls(
-            kind="level",
-            lvl=entry.level,
-            id=entry.message,
-            thr=entry.thread,
-            sender=entry.pair.sender,
-            to=entry.pair.recipient,
-            why=entry.why,
-            prf=entry.proof,
-            outbox=PositionModel.of(entry.outbox),
-            tl=entry.trust_list,
-        )
-
     @property
     def value(self) -> LevelEntry:
         """The entry that this spells."""
@@ -194,23 +149,6 @@ class FlagModel(Wire):
     message: MessageText
     time_ms: Milliseconds
 
-    @classmethod
-    def of(cls, entry: FlagEntry) -> FlagModel:
-        """The model of an entry."""
-        return cls(
-            kind="flag",
-            id=entry.id,
-            flag=entry.flag,
-            percent=entry.percent,
-            clock=entry.clock,
-            thr=entry.thread,
-            waits=entry.pair.sender,
-            owes=entry.pair.recipient,
-            due_ms=entry.due_ms,
-            message=entry.message,
-            time_ms=entry.time_ms,
-        )
-
     @property
     def value(self) -> FlagEntry:
         """The entry that this spells."""
@@ -240,21 +178,6 @@ class IgnoredModel(Wire):
     code: CodeText
     time_ms: Milliseconds
 
-    @classmethod
-    def of(cls, entry: IgnoredEntry) -> IgnoredModel:
-        """The model of an entry."""
-        return cls(
-            kind="ignored",
-            id=entry.id,
-            clock=entry.clock,
-            thr=entry.thread,
-            sender=entry.pair.sender,
-            to=entry.pair.recipient,
-            message=entry.message,
-            code=entry.code,
-            time_ms=entry.time_ms,
-        )
-
     @property
     def value(self) -> IgnoredEntry:
         """The entry that this spells."""
@@ -282,28 +205,96 @@ class LedgerModel(Wire):
     entries: Annotated[tuple[EntryModel, ...], Field(min_length=1)]
 
 
-def entry_model(entry: Entry) -> MessageModel | LevelModel | FlagModel | IgnoredModel:
-    """The model of any entry."""
-    match entry:
-        case MessageEntry():
-            return MessageModel.of(entry)
-        case LevelEntry():
-            return LevelModel.of(entry)
-        case FlagEntry():
-            return FlagModel.of(entry)
-        case IgnoredEntry():
-            return IgnoredModel.of(entry)
-
-
 def entry_bytes(entry: Entry) -> int:
     """How many bytes an entry takes in a record, its comma included."""
-    return len(write(entry_model(entry))) + 1
+    return len(dump(_entry_json(entry))) + 1
 
 
 def encode_ledger(record: LedgerRecord) -> bytes:
     """The value of a record of ``hub.ledger``; the same record gives the same bytes."""
-    entries = tuple(entry_model(each) for each in record.entries)
-    return write(LedgerModel(v=VERSION, writer=record.writer, n=record.n, time_ms=record.time_ms, entries=entries))
+    entries: list[JsonValue] = [_entry_json(each) for each in record.entries]
+    return dump({"v": VERSION, "writer": record.writer, "n": record.n, "time_ms": record.time_ms, "entries": entries})
+
+
+def _entry_json(entry: Entry) -> JsonObject:
+    """What the model of an entry reads: routers write a million of them, so no model is made for it."""
+    match entry:
+        case MessageEntry():
+            return _message_json(entry)
+        case LevelEntry():
+            return _level_json(entry)
+        case FlagEntry():
+            return _flag_json(entry)
+        case IgnoredEntry():
+            return _ignored_json(entry)
+
+
+def _message_json(entry: MessageEntry) -> JsonObject:
+    return {
+        "kind": "message",
+        "decision": "accepted" if entry.accepted else "refused",
+        "code": entry.code,
+        "counted": entry.counted,
+        "repeat": entry.repeat,
+        "jws": entry.jws,
+        "id": entry.message,
+        "typ": entry.type,
+        "from": entry.sender,
+        "to": entry.recipient,
+        "thr": entry.thread,
+        "irt": entry.in_reply_to,
+        "seq": entry.sequence,
+        "clk": [{"op": each.verb, "id": each.clock, "kind": each.kind, "due_ms": each.due_ms} for each in entry.clocks],
+        "len": entry.length,
+        "att": entry.attachments,
+        "outbox": entry.outbox._asdict(),
+        "tl": entry.trust_list,
+    }
+
+
+def _level_json(entry: LevelEntry) -> JsonObject:
+    return {
+        "kind": "level",
+        "lvl": entry.level,
+        "id": entry.message,
+        "thr": entry.thread,
+        "from": entry.pair.sender,
+        "to": entry.pair.recipient,
+        "why": entry.why,
+        "prf": entry.proof,
+        "outbox": entry.outbox._asdict(),
+        "tl": entry.trust_list,
+    }
+
+
+def _flag_json(entry: FlagEntry) -> JsonObject:
+    return {
+        "kind": "flag",
+        "id": entry.id,
+        "flag": entry.flag,
+        "percent": entry.percent,
+        "clock": entry.clock,
+        "thr": entry.thread,
+        "waits": entry.pair.sender,
+        "owes": entry.pair.recipient,
+        "due_ms": entry.due_ms,
+        "message": entry.message,
+        "time_ms": entry.time_ms,
+    }
+
+
+def _ignored_json(entry: IgnoredEntry) -> JsonObject:
+    return {
+        "kind": "ignored",
+        "id": entry.id,
+        "clock": entry.clock,
+        "thr": entry.thread,
+        "from": entry.pair.sender,
+        "to": entry.pair.recipient,
+        "message": entry.message,
+        "code": entry.code,
+        "time_ms": entry.time_ms,
+    }
 
 
 def decode_ledger(data: bytes) -> LedgerRecord:

@@ -6,7 +6,8 @@ from typing import Final, Literal
 
 from hub.core.ids import Digest
 from hub.core.records import Position
-from hub.wire.grammar import CodeText, Count, DigestText, Milliseconds, TopicText, Wire, read, write
+from hub.envelope.strict_json import dump
+from hub.wire.grammar import CodeText, Count, DigestText, Milliseconds, TopicText, Wire, read
 
 VERSION: Final = "comity-quarantine/1"
 
@@ -29,19 +30,7 @@ def encode_quarantine(
     position: Position, *, code: str, jws: Digest | None = None, digest: Digest | None = None, length: int | None = None
 ) -> bytes:
     """The value for a record at ``position``; ``digest`` and ``length`` are those of its value."""
-    return write(
-        QuarantineModel(
-            v=VERSION,
-            topic=position.topic,
-            partition=position.partition,
-            offset=position.offset,
-            time_ms=position.time_ms,
-            jws=jws,
-            sha256=digest,
-            length=length,
-            code=code,
-        )
-    )
+    return dump({"v": VERSION, **position._asdict(), "jws": jws, "sha256": digest, "length": length, "code": code})
 
 
 def decode_quarantine(data: bytes) -> QuarantineModel:

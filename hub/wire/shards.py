@@ -10,7 +10,6 @@ A pair's last links lie in a ring of blocks, so that a message writes its own bl
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import Field
@@ -20,15 +19,15 @@ from hub.core.limits import PAIR_WINDOW
 from hub.core.pairs import Chain, Link, Pair
 from hub.core.records import Record
 from hub.core.shard import Counters, Numbered, ShardState
+from hub.envelope.strict_json import JsonObject, JsonValue, dump
 from hub.errors import Refused, VerificationFailed
-from hub.wire.grammar import CodeText, Count, DigestText, MessageText, Milliseconds, Number, Wire, read, write
+from hub.wire.grammar import CodeText, Count, DigestText, MessageText, Milliseconds, Number, Wire, read
 
 VERSION: Final = "comity-shard/1"
 HEAD_KEY: Final = "#"
 BLOCK_LINKS: Final = 16
 BLOCKS: Final = PAIR_WINDOW // BLOCK_LINKS + 1  # the window rarely begins where a block does
 _BLOCK_NAMES: Final = frozenset(map(str, range(BLOCKS)))
-LINK_MODELS_CACHED_MAX: Final = 16_384  # the blocks of two thousand pairs that are being filled, some 10 MB
 
 Version: TypeAlias = Literal["comity-shard/1"]
 
@@ -92,29 +91,18 @@ ShardValueModel: TypeAlias = HeadModel | BlockModel | OutboxModel | InboxModel |
 def encode_change(change: ShardState, *, before: ShardState) -> Iterator[tuple[bytes, bytes]]:
     """Keys and values of all that a change moves on from the state ``before``, ``#`` included."""
     head, counters = change.head, change.counters
-    yield (
-        HEAD_KEY.encode(),
-        write(
-            HeadModel(
-                v=VERSION,
-                n=head.n,
-                prev=head.prev,
-                accepted=counters.accepted,
-                refused=counters.refused,
-                repeated=counters.repeated,
-            )
-        ),
-    )
+    counted = {"accepted": counters.accepted, "refused": counters.refused, "repeated": counters.repeated}
+    yield HEAD_KEY.encode(), dump({"v": VERSION, **head._asdict(), **counted})
     for pair, chain in change.chains.items():
         known = before.chains.get(pair)
         for number, value in _blocks(chain, since=known.sequence if known else 0):
             yield f"pair/{pair}/{number}".encode(), value
     for owner, offset in change.offsets.items():
-        yield f"outbox/{owner}".encode(), write(OutboxModel(v=VERSION, next=offset))
+        yield f"outbox/{owner}".encode(), dump({"v": VERSION, "next": offset})
     for owner, bundle in change.bundles.items():
-        yield f"inbox/{owner}".encode(), write(InboxModel.model_validate({"v": VERSION, **bundle._asdict()}))
+        yield f"inbox/{owner}".encode(), dump({"v": VERSION, **bundle._asdict()})
     for partition, number in change.ledgers.items():
-        yield f"ledger/{partition}".encode(), write(LedgerCountModel(v=VERSION, n=number))
+        yield f"ledger/{partition}".encode(), dump({"v": VERSION, "n": number})
 
 
 def _blocks(chain: Chain, *, since: int) -> Iterator[tuple[int, bytes]]:
@@ -125,22 +113,21 @@ def _blocks(chain: Chain, *, since: int) -> Iterator[tuple[int, bytes]]:
     while low <= chain.sequence:
         block = low // BLOCK_LINKS
         end = (block + 1) * BLOCK_LINKS
-        models = tuple(map(_link_model, links[low - oldest : end - oldest]))
-        yield block % BLOCKS, write(BlockModel(v=VERSION, links=models))
+        held: list[JsonValue] = [_link_json(each) for each in links[low - oldest : end - oldest]]
+        yield block % BLOCKS, dump({"v": VERSION, "links": held})
         low = end
 
 
-@lru_cache(maxsize=LINK_MODELS_CACHED_MAX)
-def _link_model(link: Link) -> LinkModel:
-    return LinkModel(
-        seq=link.sequence,
-        id=link.message,
-        jws=link.jws,
-        offset=link.outbox_offset,
-        time_ms=link.time_ms,
-        tl=link.trust_list,
-        code=link.code,
-    )
+def _link_json(link: Link) -> JsonObject:
+    return {
+        "seq": link.sequence,
+        "id": link.message,
+        "jws": link.jws,
+        "offset": link.outbox_offset,
+        "time_ms": link.time_ms,
+        "tl": link.trust_list,
+        "code": link.code,
+    }
 
 
 def decode_state(records: Iterable[Record]) -> ShardState:

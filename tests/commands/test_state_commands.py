@@ -6,13 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from connectors.cli import register
 from connectors.folder.system import FolderSystem
 from connectors.ports import Correspondent, Delivery
-from hub.cli.app import Groups
+from hub.cli.app import build_app
 from hub.core.ids import AuthorityId, ClockId, MessageId, ThreadId
 from hub.core.manifest import ClockKind, ClockOperation, ClockVerb, MessageType, Priority
 from hub.errors import ComityError
@@ -73,8 +71,7 @@ class House:
             ),
             lambda _: iter(()),
         )
-        self.app = typer.Typer()
-        register(self.app, Groups(self.app))
+        self.app = build_app()
 
     def run(self, *arguments: str) -> str:
         """Standard output of a command; an error comes out as it is."""
