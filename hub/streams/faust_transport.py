@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 import aiokafka
 import faust
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.errors import KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError
 from faust.app.base import BootStrategy
 from faust.streams import Stream
 from faust.transport.drivers import aiokafka as driver
@@ -132,9 +133,13 @@ class HubThread(driver.AIOKafkaConsumerThread):
         return records
 
     async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:  # noqa: ANN401 (the same)
-        for tp, offset in partitions.items():
+        # While the offsets were read the group may have taken partitions away; what it gives next is sought anew.
+        assigned = consumer.assignment()
+        ours = {tp: offset for tp, offset in partitions.items() if tp in assigned}
+        for tp, offset in ours.items():
             self.after_record[tp], self.follows[tp] = offset, {}
-        await super()._seek_wait(consumer, partitions)
+        with suppress(IllegalStateError):  # taken away while it waited for a position
+            await super()._seek_wait(consumer, ours)
 
     async def ends(self, places: Collection[TP]) -> Mapping[TP, int]:
         """The end of committed records that each assigned place has now; nothing when the broker is away."""
@@ -156,8 +161,12 @@ class HubThread(driver.AIOKafkaConsumerThread):
 
     async def _readings(self, places: Sequence[TP]) -> Mapping[TP, Reading]:
         consumer = self._ensure_consumer()
-        # Nothing else runs in this thread meanwhile: position and last record belong together.
-        return {tp: Reading(await consumer.position(tp), self.after_record[tp]) for tp in self._ours(places)}
+        found: dict[TP, Reading] = {}
+        with suppress(IllegalStateError):  # taken away while it waited for a position
+            for tp in self._ours(places):
+                # Nothing else runs in this thread meanwhile: position and last record belong together.
+                found[tp] = Reading(await consumer.position(tp), self.after_record[tp])
+        return found
 
     def _ours(self, places: Sequence[TP]) -> list[TP]:
         assigned = self._ensure_consumer().assignment()
