@@ -56,7 +56,7 @@ def register(app: typer.Typer, groups: Groups) -> None:  # noqa: ARG001 (every c
 
 
 def router(  # noqa: PLR0917 (Typer passes options by name)
-    messages: Annotated[int, typer.Option("--messages", min=10, help="How many, over all rounds.")] = 10_000,
+    messages: Annotated[int, typer.Option("--messages", min=10, help="How many, over all rounds.")] = 20_000,
     authorities: Authorities = 20,
     shards: Shards = 4,
     workers: Workers = 1,

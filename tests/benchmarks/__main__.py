@@ -34,7 +34,7 @@ BRIEF = ("--messages", "1500", "--rounds", "1", "--warm-up", "2000")
 LARGE = ("--messages", "1000", "--rounds", "1", "--warm-up", "1000")  # a thousand authorities: one message each
 
 RUNS: Mapping[str, Sequence[str]] = {
-    "router": ("router", "--messages", "10000"),
+    "router": ("router", "--messages", "20000"),
     "router-100": ("router", "--messages", "1000", "--rate", "100", "--rounds", "1"),
     "e2e": ("e2e",),
     "start": ("start", "--kills", "12"),
