@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from hub.core.times import format_time
 ROOT: Final = Path(__file__).parents[2]
 REPORTS: Final = ROOT / "docs" / "reports"
 ANOMALIES_TOLD: Final = 40
+_MACHINE: Final = re.compile(r"/[^ ]*/(?=site-packages/)|" + re.escape(f"{ROOT}/"))  # where code lies on this machine
 
 
 def percentile(values: Sequence[float], percent: float) -> float | None:
@@ -38,7 +40,7 @@ def write_page(result: Mapping[str, Any], title: str, *, now_ms: int, command: s
     date = format_time(now_ms)[:10]
     path = REPORTS / f"{result['fault']}-{result['dose']}-{date}.md"
     REPORTS.mkdir(parents=True, exist_ok=True)
-    anomalies: Sequence[str] = result.get("anomalies", ())
+    anomalies = [_MACHINE.sub("", each) for each in result.get("anomalies", ())]
     figures = {name: value for name, value in result.items() if name != "anomalies"}
     text = [
         f"# {result['fault']}, {title}: {result['dose']} dose of {date}",

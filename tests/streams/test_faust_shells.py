@@ -6,7 +6,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
 from hub.adapters.kafka.client_config import ClientConfig
@@ -193,43 +192,6 @@ async def test_reading_starts_where_the_database_says(build):
     consumer = await _consumer(build, log, 5)
     assert await consumer.seek_to_committed() == {TP(LEDGER, 0): 5}
     assert log.sought == {TP(LEDGER, 0): 5}
-
-
-class Assigned:
-    """A client that the group gave one partition, and takes it away ``when`` a position is asked for."""
-
-    def __init__(self, *, taken_away: bool = False) -> None:
-        self.taken_away = taken_away
-        self.sought: dict[TP, int] = {}
-
-    def assignment(self):
-        """What it has."""
-        return {TP(LEDGER, 0)}
-
-    def seek(self, tp, offset):
-        """As the client: an error for what it has not."""
-        if tp not in self.assignment():
-            raise IllegalStateError(f"No current assignment for partition {tp}")
-        self.sought[tp] = offset
-
-    async def position(self, tp):
-        """As the client."""
-        if self.taken_away:
-            raise IllegalStateError(f"Partition {tp} is not assigned")
-        return self.sought[tp]
-
-
-@pytest.mark.parametrize("taken_away", [False, True])
-async def test_a_partition_that_is_taken_away_while_it_is_sought_ends_nothing(build, taken_away: bool):
-    """A rebalance that follows on another: the next assignment seeks anew, and what is still ours is sought."""
-    thread = hub_consumer(build(Taken(), None))._thread
-    client = Assigned(taken_away=taken_away)
-    thread._consumer = client
-    await thread._seek_wait(client, {TP(LEDGER, 1): 7, TP(LEDGER, 0): 5})
-    assert client.sought == {TP(LEDGER, 0): 5}
-    assert thread.after_record == {TP(LEDGER, 0): 5}
-    readings = await thread._readings([TP(LEDGER, 0), TP(LEDGER, 1)])
-    assert readings == ({} if taken_away else {TP(LEDGER, 0): Reading(5, 5)})
 
 
 async def test_a_truncated_log_is_an_error_never_a_jump(build):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
@@ -24,6 +24,15 @@ class BrokerDose(Dose):
     killed: int
     restarted: int
     away: int
+
+    def scaled(self, messages: int) -> BrokerDose:
+        """As for any dose, each kind of loss by itself."""
+        killed, restarted, away = (
+            max(1, round(each * messages / self.messages)) for each in (self.killed, self.restarted, self.away)
+        )
+        return replace(
+            self, messages=messages, faults=killed + restarted + away, killed=killed, restarted=restarted, away=away
+        )
 
 
 DOSES: Final[Mapping[str, BrokerDose]] = {
