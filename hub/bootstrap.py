@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import TYPE_CHECKING
 
 from hub.adapters.clock import SystemClock
 from hub.adapters.directory import DirectoryFollower, freshness_loop
@@ -20,6 +21,9 @@ from hub.settings import HubSettings
 from hub.streams.heads import head_signer
 from hub.streams.process import Process, run_process
 from hub.streams.router import run_router
+
+if TYPE_CHECKING:
+    from hub.adapters.sql.engine import Engine
 
 
 def kafka_config(settings: HubSettings, principal: str) -> ClientConfig:
@@ -75,10 +79,9 @@ async def directory(process: Process, bus: Bus) -> None:
 
 async def registrar(process: Process, bus: Bus, kafka: ClientConfig | None = None) -> None:
     """The registrar: Faust on ``kafka``, or a plain loop on ``bus``."""
-    from hub.adapters.sql.engine import open_engine  # noqa: PLC0415 (the router, which has no database, starts sooner)
-    from hub.streams import registrar as stream  # noqa: PLC0415 (the same of Faust)
+    from hub.streams import registrar as stream  # noqa: PLC0415 (Faust takes a second to import: not for the router)
 
-    engine = open_engine(_database(process.settings))
+    engine = _engine(process.settings)
     try:
         await stream.run(process, bus=bus, engine=engine, clock=SystemClock(), kafka=kafka)
     finally:
@@ -87,11 +90,10 @@ async def registrar(process: Process, bus: Bus, kafka: ClientConfig | None = Non
 
 async def watch(process: Process, bus: Bus, kafka: ClientConfig | None = None) -> None:
     """The watch: Faust on ``kafka``, or a plain loop on ``bus``."""
-    from hub.adapters.sql.engine import open_engine  # noqa: PLC0415 (as for the registrar)
     from hub.streams import watch as stream  # noqa: PLC0415 (the same)
 
     sign = head_signer(read_signers(process.settings.folder.role_keys(HubRole.WATCH)), SystemClock())
-    engine = open_engine(_database(process.settings))
+    engine = _engine(process.settings)
     try:
         await stream.run(process, bus=bus, engine=engine, clock=SystemClock(), sign=sign, kafka=kafka)
     finally:
@@ -115,7 +117,9 @@ def serve(name: str, settings: HubSettings) -> None:
     run_process(name, settings, main)
 
 
-def _database(settings: HubSettings) -> str:
-    from hub.adapters.sql.engine import sqlite_url  # noqa: PLC0415 (as for the registrar)
+def _engine(settings: HubSettings) -> Engine:
+    """The case view's database. Raises ``UsageError``."""
+    # The router has no database: SQLAlchemy and Alembic take a quarter of a second of its start.
+    from hub.adapters.sql.engine import open_engine, sqlite_url  # noqa: PLC0415 (for the reason above)
 
-    return settings.database_url or sqlite_url(settings.folder.case_database)
+    return open_engine(settings.database_url or sqlite_url(settings.folder.case_database))

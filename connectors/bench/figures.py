@@ -33,7 +33,8 @@ def per_message_us(cpu_seconds: Mapping[str, float], messages: int) -> dict[str,
 
 def total(laps: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """The sum of several laps, part by part."""
-    return {name: sum(lap.get(name, 0.0) for lap in laps) for name in {name: None for lap in laps for name in lap}}
+    names = dict.fromkeys(name for lap in laps for name in lap)
+    return {name: sum(lap.get(name, 0.0) for lap in laps) for name in names}
 
 
 def ratio(ours_us: float, *baselines_us: float) -> float:

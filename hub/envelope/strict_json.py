@@ -16,6 +16,8 @@ import orjson
 from hub.core.limits import JSON_DEPTH_MAX, JSON_INTEGER_MAX
 from hub.errors import Refused
 
+# What parse would not take, or orjson alone takes, is refused: integers beyond 2^53 - 1, data classes, dates.
+_WRITE_OPTIONS: Final = orjson.OPT_STRICT_INTEGER | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 COUNTED_BYTES_MAX: Final = 2048  # above, a walk over the values is quicker than a count of brackets
 
 JsonValue: TypeAlias = "dict[str, JsonValue] | list[JsonValue] | str | int | bool | None"
@@ -45,7 +47,7 @@ def parse(data: bytes) -> JsonValue:
 def dump(value: JsonValue) -> bytes:
     """Compact UTF-8 JSON, names in the order given. Raises ``ValueError`` for what ``parse`` could not have read."""
     try:
-        return orjson.dumps(value)
+        return orjson.dumps(value, option=_WRITE_OPTIONS)
     except orjson.JSONEncodeError as error:
         raise ValueError("this is no value of strict JSON") from error
 

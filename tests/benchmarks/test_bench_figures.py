@@ -137,7 +137,7 @@ def compile():
     while time.thread_time() < 0.3:
         pass
     print("compiled", flush=True)
-    time.sleep(60)
+    time.sleep(60)  # a thread that ended can no longer be read; the process is killed as soon as it was
 print("begun", flush=True)
 threading.Thread(target=compile).start()
 """

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.core.limits import JSON_DEPTH_MAX, JSON_INTEGER_MAX
+from hub.core.shard import Counters
 from hub.envelope import strict_json
 from hub.errors import Refused
 
@@ -44,7 +46,10 @@ def test_the_standard_library_writes_the_same_bytes(value: strict_json.JsonValue
     assert json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() == strict_json.dump(value)
 
 
-@pytest.mark.parametrize("value", ["\ud800", {"\udfff": 1}, 2**64, {1: 2}, object()])
+@pytest.mark.parametrize(
+    "value",
+    ["\ud800", {"\udfff": 1}, 2**53, -(2**53), 2**64, {1: 2}, object(), datetime(2026, 1, 1, tzinfo=UTC), Counters()],
+)
 def test_what_cannot_be_read_is_not_written(value: object) -> None:
     """A lone surrogate, an integer that nobody reads exactly, what is no JSON."""
     with pytest.raises(ValueError, match="no value of strict JSON"):

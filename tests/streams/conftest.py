@@ -23,6 +23,7 @@ from hub.core.topics import LEDGER, inbox
 from hub.envelope.receipts import Bundle, HeadCache, read_bundle
 from hub.envelope.signers import generate_signer
 from hub.ports import Bus
+from hub.streams.faust_transport import FaustSettings
 from hub.streams.heads import head_signer
 from hub.streams.watch_steps import WatchSteps
 from hub.testing import FixedClock, MemoryBroker, MemoryBus
@@ -149,3 +150,19 @@ def engine(tmp_path: Path, empty_database: Path) -> Iterator[Engine]:
 def watching(ledger: Ledger, engine: Engine, watch_keys) -> Watching:
     """A watch that was never started."""
     return Watching(ledger, engine, head_signer(watch_keys, ledger.clock))
+
+
+@pytest.fixture
+def faust_settings() -> FaustSettings:
+    """Of an app that is never started."""
+    return FaustSettings(
+        group="registrar",
+        client_id="registrar-1",
+        bootstrap_server="127.0.0.1:9",
+        ssl_context=None,
+        session_ms=6000,
+        heartbeat_ms=2000,
+        step_ms=8000,
+        record_bytes_max=2 * 1024 * 1024,
+        data_folder=Path("never-made"),  # no app is started here
+    )

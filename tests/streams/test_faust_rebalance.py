@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
 from aiokafka.errors import IllegalStateError
@@ -11,24 +10,13 @@ from faust.types import TP
 
 from hub.core.topics import LEDGER
 from hub.streams import registrar
-from hub.streams.faust_transport import FaustSettings, Reading, hub_consumer
+from hub.streams.faust_transport import Reading, hub_consumer
 
 
 @pytest.fixture
-async def thread():
+async def thread(faust_settings):
     """The consumer's thread of an app that is never started."""
-    settings = FaustSettings(
-        group="registrar",
-        client_id="registrar-1",
-        bootstrap_server="127.0.0.1:9",
-        ssl_context=None,
-        session_ms=6000,
-        heartbeat_ms=2000,
-        step_ms=8000,
-        record_bytes_max=2 * 1024 * 1024,
-        data_folder=Path("never-made"),
-    )
-    app = registrar.build_app(settings, None, failed=[].append)
+    app = registrar.build_app(faust_settings, None, failed=[].append)
     app.loop = asyncio.get_running_loop()
     made = hub_consumer(app)._thread
     yield made

@@ -16,7 +16,6 @@ from hub.streams import faust_runner, registrar, watch
 from hub.streams.faust_runner import FaustRunner
 from hub.streams.faust_transport import (
     BoundedThread,
-    FaustSettings,
     HubConsumer,
     Reading,
     check_log,
@@ -24,18 +23,6 @@ from hub.streams.faust_transport import (
     hub_consumer,
 )
 from hub.streams.process import Process
-
-SETTINGS = FaustSettings(
-    group="registrar",
-    client_id="registrar-1",
-    bootstrap_server="127.0.0.1:9",
-    ssl_context=None,
-    session_ms=6000,
-    heartbeat_ms=2000,
-    step_ms=8000,
-    record_bytes_max=2 * 1024 * 1024,
-    data_folder=Path("never-made"),  # no app is started here
-)
 
 
 class Taken:
@@ -66,12 +53,12 @@ class Taken:
 
 
 @pytest.fixture
-def build():
+def build(faust_settings):
     """Make fresh apps in the running loop, without a broker; their threads' loops are closed at the end."""
     made = []
 
     def built(steps: Taken, failures: list[BaseException] | None = None, module=registrar):
-        app = module.build_app(SETTINGS, steps, failed=(failures if failures is not None else []).append)
+        app = module.build_app(faust_settings, steps, failed=(failures if failures is not None else []).append)
         app.loop = asyncio.get_running_loop()
         app.flow_control.resume()
         made.append(hub_consumer(app)._thread)
